@@ -10,6 +10,7 @@ mod check;
 mod classes;
 mod compare;
 mod compile;
+mod completions;
 mod convert;
 mod dataset_stats;
 mod eval;
@@ -17,6 +18,7 @@ mod explain;
 mod export;
 mod failure;
 mod import;
+mod man;
 mod measure;
 mod new;
 mod open;
@@ -88,6 +90,10 @@ enum Command {
     New(new::Args),
     /// Explain an error code or an operator
     Explain(explain::Args),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Args),
+    /// Write a manual page for each command
+    Man(man::Args),
 }
 
 /// Parses arguments, starting with the command's name, without reading or running anything. For tests of the commands in the
@@ -158,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
+        Command::Completions(args) => completions::run(args, &mut out),
+        Command::Man(args) => man::run(args, &mut out),
     };
     match result.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -50,13 +50,16 @@ impl Folder {
     }
 }
 
+/// The extensions of images: those of torchvision's `ImageFolder` in formats that are read, and GIF.
+pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+
 /// Whether a file has the extension of an image.
 pub(super) fn is_image_file(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// Lists images. Files are taken as given; folders are searched recursively for `.jpg`, `.jpeg` and `.png`, sorted by name, without hidden
-/// files.
+/// Lists images. Files are taken as given; folders are searched recursively for files with the [extensions](ENDINGS) of images, sorted by
+/// name, without hidden files.
 pub fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     Ok(found(paths)?.images)
 }

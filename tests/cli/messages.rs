@@ -40,11 +40,11 @@ const TWO: &str =
 fn a_source_may_come_from_standard_input() {
     let ran = piped(&["check", "-"], TWO).fine();
     assert!(ran.out.contains("-: ok") && ran.out.contains("  a: ") && ran.out.contains("  b: "), "{}", ran.out);
-    let ran = piped(&["check", "-:b"], TWO).fine();
+    let ran = piped(&["check", "-", "--network", "b"], TWO).fine();
     assert!(!ran.out.contains("  a: ") && ran.out.contains("  b: "), "{}", ran.out);
-    let ran = piped(&["summary", "-:a"], TWO).fine();
+    let ran = piped(&["summary", "-", "--network", "a"], TWO).fine();
     assert!(ran.out.contains("conv1") && ran.out.contains("4 x 8 x 8"), "{}", ran.out);
-    let ran = piped(&["bench", "-:a", "--weights", "init", "--runs", "1"], TWO).fine();
+    let ran = piped(&["bench", "-", "--network", "a", "--weights", "init", "--runs", "1"], TWO).fine();
     assert!(ran.out.contains("ms"), "{}", ran.out);
     let ran = piped(&["check", "-"], "resnet 1\nnetwork a {\n  input 3 x 8 x 8\n  rellu\n}\n");
     assert!(ran.code == 1 && ran.err.contains("<stdin>:4:3") && ran.err.contains("did you mean `relu`?"), "{}", ran.err);
@@ -74,14 +74,14 @@ fn errors_are_json_where_results_are() {
     for command in ["summary", "bench", "profile"] {
         let ran = resnetc(&[command, &net, "--format", "json"]);
         let said = lines(&ran.err);
-        assert!(ran.code == 1 && ran.out.is_empty() && said[0]["code"]["code"] == "E0102", "{command}: {}{}", ran.out, ran.err);
+        assert!(ran.code == 1 && ran.out.is_empty() && said[0]["code"]["code"] == "E0107", "{command}: {}{}", ran.out, ran.err);
         assert_eq!(said[0]["spans"][0]["line_start"], 5, "{command}");
     }
     // those of `check` are its result
     let ran = resnetc(&["check", &net, "nowhere.resnet", "--format", "json"]);
     let said = lines(&ran.out);
     assert!(ran.code == 1 && ran.err.is_empty() && said.len() == 2, "{}{}", ran.out, ran.err);
-    assert!(said[0]["code"]["code"] == "E0102" && said[1]["message"].as_str().unwrap().contains("nowhere"), "{}", ran.out);
+    assert!(said[0]["code"]["code"] == "E0107" && said[1]["message"].as_str().unwrap().contains("nowhere"), "{}", ran.out);
     // so are notes
     let ran = resnetc(&["run", &place.arg("plain.resnet"), "--weights", "init", "nowhere.png", "--format", "json"]);
     assert!(lines(&ran.err).iter().any(|line| line["level"] == "note"), "{}", ran.err);
@@ -115,7 +115,7 @@ fn a_network_that_breaks_its_expectations_is_shown() {
     // it does not run, and other errors show nothing
     resnetc(&["bench", &net, "--weights", "init"]).refused("E0402");
     std::fs::write(place.path("net.resnet"), "resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  rellu\n}\n").unwrap();
-    assert!(resnetc(&["summary", &net]).refused("E0102").out.is_empty());
+    assert!(resnetc(&["summary", &net]).refused("E0107").out.is_empty());
 }
 
 #[test]
@@ -126,6 +126,27 @@ fn weights_are_checked_without_a_run() {
     resnetc(&["check", &tiny, "--weights", "nowhere.pth"]).refused("nowhere.pth");
     let ran = resnetc(&["check", &tiny, "--weights", "tests/fixtures/tiny.safetensors", "--format", "json"]);
     assert!(lines(&ran.out).iter().any(|line| line["code"]["code"].as_str().unwrap().starts_with("E05")), "{}", ran.out);
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = resnetc(&["completions", shell]).fine().out;
+        assert!(script.contains("calibrate-bn") && script.contains("train"), "{shell}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    resnetc(&["man", "-o", dir.path().to_str().unwrap()]).fine();
+    let page = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert!(page("resnetc.1").contains("resnetc\\-train(1)"), "{}", page("resnetc.1"));
+    assert!(page("resnetc-export-onnx.1").contains("resnetc\\-export\\-onnx") && page("resnetc-train.1").contains("resume"));
+    // a section for each command in the documentation
+    let docs = std::fs::read_to_string("docs/commands.md").unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let command = name.trim_end_matches(".1").replace("resnetc-", "").replace("export-", "export ");
+        let is_group = ["resnetc", "export"].contains(&command.as_str());
+        assert!(is_group || docs.contains(&format!("## resnetc {command}\n")), "{command}");
+    }
 }
 
 #[test]

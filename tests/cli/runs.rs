@@ -29,7 +29,8 @@ fn a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start() {
     let log = String::from_utf8(place.read("grown/train.jsonl")).unwrap();
     assert!(log.lines().next().unwrap().contains("\"total_steps\":24"), "{log}");
     // from now on the run has this length, without being told again
-    resnetc(&["train", "--resume", &dir]).fine();
+    let again = resnetc(&["train", "--resume", &dir]).fine();
+    assert!(again.err.contains("has ended after 24 steps"), "{}", again.err);
     assert_eq!(checkpoint::state(&place.path("grown/checkpoint.safetensors")).unwrap().step, 24);
     let about: Value = serde_json::from_slice(&place.read("grown/run.json")).unwrap();
     assert!(about["set"].to_string().contains("[\"train.epochs\",\"4\"]"), "{about}");
@@ -42,7 +43,8 @@ fn a_network_of_other_classes_begins_with_the_weights_of_a_run() {
     run(&place.train("first", &SHORT)).fine();
     let weights = place.arg("first/weights.safetensors");
     // which `check` says without training
-    let check = |more: &[&str]| resnetc(&[&["check", &place.arg("tiny.resnet"), "--weights", &weights], more].concat());
+    let tiny = place.arg("tiny.resnet");
+    let check = |more: &[&str]| resnetc(&[&["check", &tiny, "--weights", &weights], more].concat());
     check(&[]).fine();
     check(&["--set", "classes=5"]).refused("E0504");
     let from = |name: &str, more: &[&str]| {
@@ -78,8 +80,9 @@ fn the_best_validation_is_kept() {
     let state = checkpoint::state(&place.path("run/checkpoint.safetensors")).unwrap();
     assert_eq!(state.best.map(|best| best.step), Some(best.2), "{all:?}");
     assert_eq!(ran.out.contains("best.safetensors"), best.2 != state.step, "{}", ran.out);
+    let dir = place.arg("run");
     let eval = |weights: &[&str]| {
-        let args = [&["eval", &place.arg("run"), "--format", "json"], weights].concat();
+        let args = [&["eval", &dir, "--format", "json"], weights].concat();
         serde_json::from_str::<Value>(&resnetc(&args).fine().out).unwrap()
     };
     let error = |report: &Value| 1.0 - report["top1"].as_f64().or_else(|| report["total"]["top1"].as_f64()).unwrap() / 100.0;

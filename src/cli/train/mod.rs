@@ -218,7 +218,11 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         }
     });
     let epoch = parts.train.samples().div_ceil(recipe.batch.saturating_mul(recipe.accumulate).max(1)) as u64;
-    let mut watch = Watch::new(recipe.length.steps(epoch), recipe.batch * recipe.accumulate, epoch, how.quiet);
+    let steps = recipe.length.steps(epoch);
+    if how.resume == Some(Resume::AsBefore) && checkpoint::state(&dir.checkpoint()).is_ok_and(|state| state.step >= steps) {
+        out.note(format_args!("note: the run has ended after {steps} steps; with a larger --set train.epochs it goes on"));
+    }
+    let mut watch = Watch::new(steps, recipe.batch * recipe.accumulate, epoch, how.quiet);
     let run = Run {
         engine: &mut parts.engine,
         train: &mut *parts.train,

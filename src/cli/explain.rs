@@ -11,10 +11,10 @@ use crate::syntax::prelude;
 /// arguments and their defaults.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  resnetc explain E0301    or e301\n  resnetc explain conv\n  resnetc explain          list all codes and operators"
+    after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain conv\n  resnetc explain          list all codes and operators"
 )]
 pub(super) struct Args {
-    /// Error code, such as E0301, or operator, such as conv [default: list all]
+    /// Error code, such as E0301 or e301, or operator, such as conv [default: list all]
     #[arg(value_name = "CODE|OPERATOR")]
     topic: Option<String>,
 }

@@ -1,0 +1,152 @@
+//! The state of an import, which goes from section to section.
+
+use std::collections::BTreeSet;
+
+use super::super::layer_list::{Builder, Flow, ImportedLayers, LayerProblem, LayersError, Text};
+use super::options::Options;
+use super::weights::Weights;
+use crate::ir::{Channels, Preprocess};
+
+/// Imports section by section.
+pub(super) struct Importer {
+    pub build: Builder,
+    /// The result of each section; `None` if it has none, or could not be imported.
+    results: Vec<Option<Flow>>,
+    /// What the next section reads.
+    current: Option<Flow>,
+    pub weights: Option<Weights>,
+    pub notes: BTreeSet<String>,
+    /// Values that a detector reads, which are outputs.
+    detections: Vec<(String, Flow)>,
+    problems: Vec<LayerProblem>,
+}
+
+/// Why a section cannot be imported.
+pub(super) enum Refusal {
+    /// For this reason.
+    Layer(String),
+    /// A section before it could not be imported.
+    Earlier,
+    /// The weights do not fit.
+    Weights(LayersError),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Refusal {
+        Refusal::Layer(reason)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(reason: &str) -> Refusal {
+        Refusal::Layer(reason.to_owned())
+    }
+}
+
+impl From<LayersError> for Refusal {
+    fn from(error: LayersError) -> Refusal {
+        Refusal::Weights(error)
+    }
+}
+
+/// What a section yields.
+pub(super) type Imported<T> = Result<T, Refusal>;
+
+impl Importer {
+    /// From the section `[net]`, which states the size of the input.
+    pub fn new(net: &Options<'_>, text: &Text, weights: Option<Weights>) -> Result<Importer, String> {
+        let mut build = Builder::new(text.span(&net.0.range));
+        let current = build.input("input", &input_sizes(net)?)?;
+        Ok(Importer {
+            build,
+            results: Vec::new(),
+            current: Some(current),
+            weights,
+            notes: BTreeSet::new(),
+            detections: Vec::new(),
+            problems: Vec::new(),
+        })
+    }
+
+    /// Imports a section.
+    pub fn layer(&mut self, index: usize, options: &Options<'_>, text: &Text) -> Result<(), LayersError> {
+        let result = match self.section(index, options) {
+            Ok(flow) => Some(flow),
+            Err(Refusal::Weights(error)) => return Err(error),
+            Err(refusal) => {
+                if let Refusal::Layer(reason) = refusal {
+                    let layer = format!("layer {index} `[{}]`", options.0.name);
+                    self.problems.push(text.problem(options.0.range.start, layer, reason));
+                }
+                // the numbers of what follows are at an unknown place
+                self.weights = None;
+                None
+            }
+        };
+        self.current.clone_from(&result);
+        self.results.push(result);
+        Ok(())
+    }
+
+    /// What the section before yields.
+    pub fn current(&self) -> Imported<Flow> {
+        self.current.clone().ok_or(Refusal::Earlier)
+    }
+
+    /// What a section before yields.
+    pub fn result(&self, index: usize) -> Imported<Flow> {
+        self.results.get(index).cloned().flatten().ok_or(Refusal::Earlier)
+    }
+
+    /// Makes a value that a detector reads an output.
+    pub fn detection(&mut self, name: String, x: &Flow) {
+        self.detections.push((name, x.clone()));
+    }
+
+    /// The network, whose output is the last result.
+    pub fn finish(mut self, net: &Options<'_>) -> Result<ImportedLayers, LayersError> {
+        if !self.problems.is_empty() {
+            return Err(LayersError::Layers(self.problems));
+        }
+        if let Some(rest) = self.weights.as_ref().map(Weights::rest).filter(|&rest| rest > 0) {
+            self.notes.insert(format!("the weights have {rest} more bytes than the layers"));
+        }
+        let last = self.current.filter(|last| self.detections.iter().all(|(_, flow)| flow != last));
+        for (name, flow) in last.map(|flow| ("output".to_owned(), flow)).into_iter().chain(self.detections) {
+            self.build.graph.add_output(name, flow.value);
+        }
+        if self.results.is_empty() {
+            return Err(LayersError::Network("the file describes no network: it has no layers".to_owned()));
+        }
+        let preprocess = preprocess(net);
+        let Builder { graph, tensors, .. } = self.build;
+        Ok(ImportedLayers { name: String::new(), graph, tensors, preprocess, notes: self.notes.into_iter().collect() })
+    }
+}
+
+/// The sizes of the input.
+fn input_sizes(net: &Options<'_>) -> Result<Vec<usize>, String> {
+    let [channels, height, width] = ["channels", "height", "width"].map(|key| net.size(key));
+    let sizes = [channels?, height?, width?];
+    match sizes.map(|size| size.filter(|&n| n > 0)) {
+        [Some(channels), Some(height), Some(width)] => Ok(vec![channels, height, width]),
+        _ => match net.size("inputs")? {
+            Some(inputs) if inputs > 0 => Ok(vec![inputs]),
+            _ => Err("`[net]` does not state the `channels`, `height` and `width` of the input".to_owned()),
+        },
+    }
+}
+
+/// How Darknet validates a classifier: images of three channels from 0 to 1, and the center of the smaller side's square.
+fn preprocess(net: &Options<'_>) -> Option<Preprocess> {
+    let sizes = input_sizes(net).ok()?;
+    let &[3, height, width] = &sizes[..] else { return None };
+    Some(Preprocess {
+        resize: (height == width).then_some(width),
+        crop: (height == width).then_some([height, width]),
+        channels: Channels::Rgb,
+        mean: vec![0.0; 3],
+        std: vec![1.0; 3],
+        mean_from: None,
+    })
+}

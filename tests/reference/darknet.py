@@ -139,6 +139,8 @@ class Run:
                 stride = get("stride", 1)
                 size = get("size", stride)
                 x = maxpool(x, size, stride, get("padding", size - 1))
+            elif kind == "activation":
+                x = activate(x, o.get("activation", "linear"))
             elif kind == "avgpool":
                 x = x.mean((2, 3), keepdim=True)
             elif kind == "upsample":

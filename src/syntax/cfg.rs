@@ -90,7 +90,13 @@ mod tests {
         let sections = parse(text).unwrap();
         let shown: Vec<String> = sections
             .iter()
-            .map(|s| format!("{}({})", s.name, s.options.iter().map(|o| format!("{}={}", o.key, o.value)).collect::<Vec<_>>().join(";")))
+            .map(|s| {
+                format!(
+                    "{}({})",
+                    s.name,
+                    s.options.iter().map(|o| format!("{}={}", o.key, o.value)).collect::<Vec<_>>().join(";")
+                )
+            })
             .collect();
         assert_eq!(shown, ["net(width=32;height=32)", "route(layers=-1, 61;empty=)", "yolo()"]);
         assert_eq!(&text[sections[0].range.clone()], "[net]");

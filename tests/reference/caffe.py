@@ -142,6 +142,9 @@ class Run:
     def weight(self, name, *shape, low=None, high=None):
         fan = int(np.prod(shape[1:])) or 1
         values = self.random.uniform(low, high, shape) if low is not None else self.random.normal(0, (2 / fan) ** 0.5, shape)
+        return self.keep(name, values)
+
+    def keep(self, name, values):
         values = values.astype(np.float32)
         self.weights.setdefault(name, []).append(values)
         return torch.from_numpy(values)
@@ -164,8 +167,11 @@ class Run:
             return F.conv2d(first, weight, bias, pair("stride", 1), pair("pad", 0), dilation, groups)
         if kind == "BatchNorm":
             c, eps = first.shape[1], layer.batch_norm_param.eps if layer.batch_norm_param.HasField("eps") else 1e-5
-            mean, variance = self.weight(name, c, low=-40, high=40), self.weight(name, c, low=200, high=600)
-            factor = self.weight(name, 1, low=300, high=400)
+            # near those of the data, so that values neither grow nor vanish in a deep network
+            axes, factor = [axis for axis in range(first.dim()) if axis != 1], 350
+            near = lambda value: self.keep(name, value.numpy() * factor * self.random.uniform(0.8, 1.2, c))
+            mean, variance = near(first.mean(axes)), near(first.var(axes))
+            factor = self.keep(name, np.array([factor]))
             view = lambda v: (v / factor).view(1, -1, *[1] * (first.dim() - 2))
             return (first - view(mean)) / torch.sqrt(view(variance) + eps)
         if kind == "Scale":

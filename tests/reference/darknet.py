@@ -86,8 +86,7 @@ class Run:
 
     def __init__(self, text, seed):
         self.sections = sections(text)
-        self.random = np.random.default_rng(seed)
-        self.file = []
+        self.seed, self.file, self.norms = seed, [], []
 
     def weight(self, *shape, low=None, high=None):
         fan = int(np.prod(shape[1:])) or 1
@@ -95,11 +94,20 @@ class Run:
         values = values.astype(np.float32)
         return torch.from_numpy(values)
 
-    def parameters(self, kind, shape, normalized):
-        """Biases, scales, means, variances, weights; and their order in the file."""
-        count = shape[0]
-        bias, weight = self.weight(count, low=-0.3, high=0.3), self.weight(*shape)
-        norm = [self.weight(count, low=low, high=high) for low, high in ((0.5, 1.5), (-0.3, 0.3), (0.3, 2))] if normalized else []
+    def near(self, x):
+        """Scales, and means and variances near those of the data, so that values neither grow nor vanish in a deep network."""
+        if self.drawn:
+            self.random.uniform(size=3 * x.shape[1])
+            return self.drawn.pop(0)
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        vary = lambda value: value * self.weight(len(value), low=0.8, high=1.2)
+        self.norms.append([self.weight(x.shape[1], low=0.5, high=1.5), vary(x.mean(axes)), vary(x.var(axes))])
+        return self.norms[-1]
+
+    def parameters(self, kind, shape, normalized, linear):
+        """Biases, scales, means, variances, weights, with those of the norm for the result of `linear`; their order in the file."""
+        bias, weight = self.weight(shape[0], low=-0.3, high=0.3), self.weight(*shape)
+        norm = self.near(linear(weight)) if normalized else []
         self.file += [bias, weight, *norm] if kind == "connected" else [bias, *norm, weight]
         return bias, weight, norm
 
@@ -110,7 +118,8 @@ class Run:
         return (x - mean) / deviation * scale + view(bias)
 
     def run(self, x, cpu=False):
-        self.file, self.random = [], np.random.default_rng(self.random.bit_generator.seed_seq)
+        # the same weights again, if they were drawn before
+        self.file, self.random, self.drawn = [], np.random.default_rng(self.seed), list(self.norms)
         results, outputs = [], []
         for index, (kind, o) in enumerate(self.sections[1:]):
             get = lambda key, default: int(o.get(key, default))
@@ -119,16 +128,18 @@ class Run:
             if kind == "convolutional":
                 size, groups = get("size", 1), get("groups", 1)
                 padding = size // 2 if get("pad", 0) else get("padding", 0)
-                bias, weight, norm = self.parameters(kind, (get("filters", 1), x.shape[1] // groups, size, size), normalized)
-                x = F.conv2d(x, weight, None if normalized else bias, get("stride", 1), padding, 1, groups)
+                conv = lambda weight: F.conv2d(x, weight, None, get("stride", 1), padding, 1, groups)
+                bias, weight, norm = self.parameters(kind, (get("filters", 1), x.shape[1] // groups, size, size), normalized, conv)
+                x = conv(weight) if normalized else conv(weight) + bias.view(1, -1, 1, 1)
                 x = activate(self.norm(x, bias, norm, cpu) if normalized else x, o.get("activation", "logistic"))
             elif kind == "connected":
                 x = x.flatten(1)
-                bias, weight, norm = self.parameters(kind, (get("output", 1), x.shape[1]), normalized)
-                x = F.linear(x, weight, None if normalized else bias)
+                linear = lambda weight: F.linear(x, weight)
+                bias, weight, norm = self.parameters(kind, (get("output", 1), x.shape[1]), normalized, linear)
+                x = linear(weight) if normalized else linear(weight) + bias
                 x = activate(self.norm(x, bias, norm, cpu) if normalized else x, o.get("activation", "logistic"))
             elif kind == "batchnorm":
-                norm = [self.weight(x.shape[1], low=low, high=high) for low, high in ((0.5, 1.5), (-0.3, 0.3), (0.3, 2))]
+                norm = self.near(x)
                 self.file += norm
                 x = self.norm(x, torch.zeros(x.shape[1]), norm, cpu)
             elif kind == "shortcut":

@@ -31,7 +31,6 @@ const FORMER: Numbers = Numbers { layer: 2, name: 4, blobs: 6 };
 const MAX_LAYERS: usize = 200_000;
 
 impl Weights {
-
     /// From the contents of a file.
     pub fn read(path: &Path, file: &Bytes) -> Result<Weights, LayersError> {
         let layers = layers(file).map_err(|reason| LayersError::Weights { path: path.to_owned(), reason })?;
@@ -120,10 +119,12 @@ fn blob(file: &Bytes, message: &[u8]) -> Result<Tensor, String> {
         None if former.iter().any(Option::is_some) => former.map(|size| size.unwrap_or(1)).to_vec(),
         None => Vec::new(),
     };
-    let sizes: Vec<usize> = sizes.into_iter().map(usize::try_from).collect::<Result<_, _>>().map_err(|_| "its sizes are too large")?;
+    let sizes: Vec<usize> =
+        sizes.into_iter().map(usize::try_from).collect::<Result<_, _>>().map_err(|_| "its sizes are too large")?;
     let (dtype, values) = if doubles.is_empty() { (DType::F32, floats) } else { (DType::F64, doubles) };
     let count = values.bytes().len() / dtype.size();
-    Tensor::from_bytes(sizes.clone(), dtype, values.bytes()).ok_or_else(|| format!("it has {count} values, but its sizes are {sizes:?}"))
+    Tensor::from_bytes(sizes.clone(), dtype, values.bytes())
+        .ok_or_else(|| format!("it has {count} values, but its sizes are {sizes:?}"))
 }
 
 /// A `BlobShape`.

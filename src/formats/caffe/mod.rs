@@ -91,16 +91,22 @@ fn finish(importer: Importer<'_>, name: &str) -> Result<ImportedLayers, LayersEr
     let Importer { build, preprocess, mut notes, .. } = importer;
     let Builder { graph, tensors, .. } = build;
     if graph.inputs().is_empty() || graph.outputs().is_empty() {
-        return Err(LayersError::Network("the file describes no network: it has no layer with an input and an output".to_owned()));
+        return Err(LayersError::Network(
+            "the file describes no network: it has no layer with an input and an output".to_owned(),
+        ));
     }
-    let is_image = |node| matches!(&graph.node(node).op, Op::Input(shape) if shape.channels() == Some(3) && shape.map().is_some_and(|map| map.len() == 2));
-    if preprocess.is_none() && graph.inputs().iter().any(|&node| is_image(node)) {
-        notes.insert(
-            "the file does not say how images become inputs. Networks of Caffe read blue, green, red from 0 to 255, minus a mean: \
-             with that of VGG, add `preprocess { channels: bgr, mean: [103.939 / 255, 116.779 / 255, 123.68 / 255], std: [1 / 255, \
-             1 / 255, 1 / 255] }`"
-                .to_owned(),
-        );
+    if preprocess.is_none() && graph.inputs().iter().any(|&node| is_image(&graph.node(node).op)) {
+        notes.insert(ABOUT_IMAGES.to_owned());
     }
     Ok(ImportedLayers { name: name.to_owned(), graph, tensors, preprocess, notes: notes.into_iter().collect() })
+}
+
+/// What a user must know to run a network on images, of which most files say nothing.
+const ABOUT_IMAGES: &str = "the file does not say how images become inputs. Networks of Caffe read blue, green, red from 0 to 255, \
+                            minus a mean: with that of VGG, add `preprocess { channels: bgr, mean: [103.939 / 255, 116.779 / 255, \
+                            123.68 / 255], std: [1.0 / 255, 1.0 / 255, 1.0 / 255] }`";
+
+/// Whether an operator is an input of three channels, with a height and a width.
+fn is_image(op: &Op) -> bool {
+    matches!(op, Op::Input(shape) if shape.channels() == Some(3) && shape.map().is_some_and(|map| map.len() == 2))
 }

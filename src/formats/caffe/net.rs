@@ -105,7 +105,8 @@ impl<'m> Net<'m> {
                 ));
             }
             let stated = own.word("type").ok_or_else(|| fault("this layer has no `type`"))?;
-            let kind = if is_former { FORMER.iter().find(|(old, _)| *old == stated).map_or(stated, |(_, new)| new) } else { stated };
+            let kind =
+                if is_former { FORMER.iter().find(|(old, _)| *old == stated).map_or(stated, |(_, new)| new) } else { stated };
             if !is_in_test(own) {
                 continue;
             }

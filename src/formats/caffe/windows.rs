@@ -94,9 +94,11 @@ impl Importer<'_> {
         };
         let ceil = rounds_up && window.stride != [1; 2];
         if ceil && (0..2).any(|axis| has_empty_window(&window, map, axis)) {
-            return Err("its last window would be outside of the map, where Caffe yields no number: the stride is larger than the \
+            return Err(
+                "its last window would be outside of the map, where Caffe yields no number: the stride is larger than the \
                         kernel"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let op = Op::Pool(Pool { kind, kernel: window.kernel, stride: window.stride, pad: window.sides(), ceil });
         self.build.add(op, layer.name, &[&x])

@@ -23,7 +23,8 @@ impl Wiring {
             }
             current.extend(layer.tops.iter().enumerate().map(|(top, name)| (*name, (index, top))));
         }
-        let all = reads.iter().enumerate().flat_map(|(layer, tops)| tops.iter().enumerate().map(move |(top, n)| (layer, top, *n)));
+        let all =
+            reads.iter().enumerate().flat_map(|(layer, tops)| tops.iter().enumerate().map(move |(top, n)| (layer, top, *n)));
         let outputs = all.filter(|(_, _, reads)| *reads == 0).map(|(layer, top, _)| (layer, top)).collect();
         Wiring { reads, outputs }
     }

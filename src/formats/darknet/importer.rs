@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::layer_list::{Builder, Flow, ImportedLayers, LayerProblem, LayersError, Text};
+use super::images::Images;
 use super::options::Options;
 use super::weights::Weights;
-use crate::ir::{Channels, Preprocess};
+use crate::base::source::Span;
 
 /// Imports section by section.
 pub(super) struct Importer {
@@ -53,10 +54,10 @@ impl From<LayersError> for Refusal {
 pub(super) type Imported<T> = Result<T, Refusal>;
 
 impl Importer {
-    /// From the section `[net]`, which states the size of the input.
-    pub fn new(net: &Options<'_>, text: &Text, weights: Option<Weights>) -> Result<Importer, String> {
-        let mut build = Builder::new(text.span(&net.0.range));
-        let current = build.input("input", &input_sizes(net)?)?;
+    /// An importer that has the input only.
+    pub fn new(images: &Images, span: Span, weights: Option<Weights>) -> Result<Importer, String> {
+        let mut build = Builder::new(span);
+        let current = build.input("input", &images.sizes)?;
         Ok(Importer {
             build,
             results: Vec::new(),
@@ -104,7 +105,7 @@ impl Importer {
     }
 
     /// The network, whose output is the last result.
-    pub fn finish(mut self, net: &Options<'_>) -> Result<ImportedLayers, LayersError> {
+    pub fn finish(mut self, images: &Images) -> Result<ImportedLayers, LayersError> {
         if !self.problems.is_empty() {
             return Err(LayersError::Layers(self.problems));
         }
@@ -118,35 +119,8 @@ impl Importer {
         if self.results.is_empty() {
             return Err(LayersError::Network("the file describes no network: it has no layers".to_owned()));
         }
-        let preprocess = preprocess(net);
+        let preprocess = images.preprocess.clone();
         let Builder { graph, tensors, .. } = self.build;
         Ok(ImportedLayers { name: String::new(), graph, tensors, preprocess, notes: self.notes.into_iter().collect() })
     }
-}
-
-/// The sizes of the input.
-fn input_sizes(net: &Options<'_>) -> Result<Vec<usize>, String> {
-    let [channels, height, width] = ["channels", "height", "width"].map(|key| net.size(key));
-    let sizes = [channels?, height?, width?];
-    match sizes.map(|size| size.filter(|&n| n > 0)) {
-        [Some(channels), Some(height), Some(width)] => Ok(vec![channels, height, width]),
-        _ => match net.size("inputs")? {
-            Some(inputs) if inputs > 0 => Ok(vec![inputs]),
-            _ => Err("`[net]` does not state the `channels`, `height` and `width` of the input".to_owned()),
-        },
-    }
-}
-
-/// How Darknet validates a classifier: images of three channels from 0 to 1, and the center of the smaller side's square.
-fn preprocess(net: &Options<'_>) -> Option<Preprocess> {
-    let sizes = input_sizes(net).ok()?;
-    let &[3, height, width] = &sizes[..] else { return None };
-    Some(Preprocess {
-        resize: (height == width).then_some(width),
-        crop: (height == width).then_some([height, width]),
-        channels: Channels::Rgb,
-        mean: vec![0.0; 3],
-        std: vec![1.0; 3],
-        mean_from: None,
-    })
 }

@@ -5,6 +5,7 @@
 //! a batch norm divides by `sqrt(variance + .00001)` (`normalize_kernel` in `blas_kernels.cu`), as PyTorch's does, while
 //! `normalize_cpu` divides by `sqrt(variance) + .000001`.
 
+mod images;
 mod importer;
 mod options;
 mod sections;
@@ -15,6 +16,7 @@ use std::path::Path;
 use super::layer_list::{ImportedLayers, LayersError, Text, bytes};
 use crate::base::mmap::Bytes;
 use crate::syntax::cfg;
+use images::Images;
 use importer::Importer;
 use options::Options;
 use weights::Weights;
@@ -35,11 +37,13 @@ pub fn read(file: &[u8], weights: Option<(&Path, &Bytes)>) -> Result<ImportedLay
         return Err(text.error(at, "the first section must be `[net]`"));
     };
     let weights = weights.map(|(path, bytes)| Weights::read(path, bytes)).transpose()?;
-    let input = Options(net);
-    let mut importer = Importer::new(&input, &text, weights).map_err(|reason| text.error(net.range.start, reason))?;
+    let crop = layers.first().filter(|first| first.name == "crop").map(Options);
+    let images = Images::of(&Options(net), crop.as_ref()).map_err(|reason| text.error(net.range.start, reason))?;
+    let mut importer =
+        Importer::new(&images, text.span(&net.range), weights).map_err(|reason| text.error(net.range.start, reason))?;
     for (index, section) in layers.iter().enumerate() {
         importer.build.at(text.span(&section.range));
         importer.layer(index, &Options(section), &text)?;
     }
-    importer.finish(&input)
+    importer.finish(&images)
 }

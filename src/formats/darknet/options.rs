@@ -52,10 +52,9 @@ impl<'a> Options<'a> {
             let item = item.trim();
             let number: i64 = item.parse().map_err(|_| format!("its `{key}` is `{text}`, but must list layers"))?;
             let from = if number < 0 { i64::try_from(index).unwrap_or(i64::MAX).saturating_add(number) } else { number };
-            usize::try_from(from)
-                .ok()
-                .filter(|&from| from < index)
-                .ok_or_else(|| format!("its `{key}` names layer {item}, but only layers before it, 0 to {}, can be read", index - 1))
+            usize::try_from(from).ok().filter(|&from| from < index).ok_or_else(|| {
+                format!("its `{key}` names layer {item}, but only layers before it, 0 to {}, can be read", index - 1)
+            })
         };
         if index == 0 {
             return Err(format!("its `{key}` names a layer, but it is the first"));

@@ -5,7 +5,8 @@ use super::importer::{Imported, Importer};
 use super::options::Options;
 use crate::base::tensor::Tensor;
 use crate::ir::{
-    BatchNorm, Conv, Elementwise, Epilogue, Linear, Op, Pad, Pair, Pool, PoolKind, Rearrange, SquareOrder, Squares, Target, Upsample,
+    BatchNorm, Conv, Elementwise, Epilogue, Linear, Op, Pad, Pair, Pool, PoolKind, Rearrange, SquareOrder, Squares, Target,
+    Upsample,
 };
 
 /// The batch norm of Darknet: see the module's documentation for its epsilon. Of the running statistics, 99 % stay at each step.
@@ -33,6 +34,10 @@ impl Importer {
                 Ok(self.build.add(Op::Dropout(probability), &format!("dropout{index}"), &[&x])?)
             }
             "cost" => Ok(x),
+            "crop" if index == 0 => {
+                self.notes.insert("`[crop]` is part of `preprocess`: the input is what it yields".to_owned());
+                Ok(x)
+            }
             detector @ ("yolo" | "region" | "detection" | "iseg") => {
                 self.notes.insert(format!(
                     "`[{detector}]` makes boxes of a map, which the language cannot say: the map is the output `{detector}{index}`"
@@ -185,7 +190,8 @@ impl Importer {
         };
         if from != to {
             let stride: Pair = [0, 1].map(|axis| from[axis] / to[axis].max(1));
-            let fits = stride[0] == stride[1] && stride[0] > 1 && (0..2).all(|axis| from[axis].div_ceil(stride[axis]) == to[axis]);
+            let fits =
+                stride[0] == stride[1] && stride[0] > 1 && (0..2).all(|axis| from[axis].div_ceil(stride[axis]) == to[axis]);
             if !fits {
                 return Err(format!("it adds {} to {}", x.shown(), like.shown()).into());
             }

@@ -41,7 +41,8 @@ impl Weights {
         let bytes = end.and_then(|end| self.file.slice(self.at..end));
         let tensor = bytes.and_then(|bytes| Tensor::from_bytes(sizes.to_vec(), DType::F32, bytes));
         let rest = self.file.len() - self.at;
-        let tensor = tensor.ok_or_else(|| self.fault(format!("the file ends in a tensor of sizes {sizes:?}: {rest} bytes are left")))?;
+        let tensor =
+            tensor.ok_or_else(|| self.fault(format!("the file ends in a tensor of sizes {sizes:?}: {rest} bytes are left")))?;
         self.at = end.unwrap_or(self.at);
         Ok(tensor)
     }

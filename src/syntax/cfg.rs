@@ -51,7 +51,7 @@ pub fn parse(text: &str) -> Result<Vec<Section<'_>>, TextError> {
         return Err(TextError { at, message: format!("the text has more than {MAX_TOKENS} sections and options") });
     }
     let word = |rule: Rule| match rule {
-        Rule::section => Some("a section such as `[net]`"),
+        Rule::section | Rule::header => Some("a section such as `[net]`"),
         Rule::option | Rule::key => Some("an option such as `filters=64`"),
         Rule::equals => Some("`=`"),
         Rule::name => Some("a name"),

@@ -53,7 +53,7 @@ pub enum Value<'a> {
 pub fn parse(text: &str) -> Result<Message<'_>, TextError> {
     limit(text)?;
     let word = |rule: Rule| match rule {
-        Rule::field => Some("a field"),
+        Rule::field | Rule::name => Some("a field"),
         Rule::message => Some("`{`"),
         Rule::colon => Some("`:`"),
         Rule::list => Some("`[`"),

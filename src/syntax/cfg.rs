@@ -108,7 +108,7 @@ mod tests {
     fn lines_that_do_not_match() {
         for (text, at, message) in [
             ("[net]\nwidth 32\n", 12, "expected `=`, found `32`"),
-            ("width=32\n", 0, "a section such as `[net]`"),
+            ("width=32\n", 0, "`width=32` was not expected"),
             ("[net\nwidth=3", 4, "`]`"),
             ("[]", 1, "expected a name, found `]`"),
             ("[net]\n=3\n", 6, "found `=3`"),

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_does_not_match_is_shown_where_it_is() {
-        assert_eq!(fails("layer {\n  name: \"a\"\n"), (20, "expected a field or `}`, found the end of the file".into()));
+        assert_eq!(fails("layer {\n  name: \"a\"\n"), (20, "expected `}` or a field, found the end of the file".into()));
         assert_eq!(fails("a: }").0, 3);
         assert_eq!(fails("a 1"), (2, "expected `:` or `{`, found `1`".into()));
         assert!(fails("a: \"b\nc\"").1.contains("found"));

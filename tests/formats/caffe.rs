@@ -85,7 +85,7 @@ fn problems_name_the_line_and_the_layer() {
         (with("layer { name: \"a\" bottom: \"data\" }"), "line 4, column 1: this layer has no `type`"),
         (with("layer: 3"), "line 4, column 1: `layer` must have fields in braces"),
         (with("layers { layer { name: \"a\" } }"), "upgrade_net_proto_text"),
-        (with("layer { name: \"a\""), "expected a field or `}`, found the end of the file"),
+        (with("layer { name: \"a\""), "expected `}` or a field, found the end of the file"),
         (with(""), "the file describes no network"),
         ("input: \"data\"".to_owned(), "line 1, column 1: the file has 1 `input`, but the sizes of 0"),
         ("input: \"data\" input_dim: 1 input_dim: -3".to_owned(), "its `input_dim` is `-3`"),

@@ -1,4 +1,4 @@
-"""Networks of Caffe, computed by PyTorch from their `.prototxt`: what `resnetc import` must agree with.
+"""Networks of Caffe, computed by PyTorch in float64 from their `.prototxt`: what `resnetc import` must agree with.
 
 usage: caffe.py fixtures                     writes tests/fixtures/caffe/*.caffemodel, *.x.npy and *.y.npy
        caffe.py check RESNETC FILE.prototxt  imports the file with random weights, and compares the outputs on random inputs
@@ -119,7 +119,7 @@ def pool(x, param):
     if ph or pw:
         rows -= (rows - 1) * sh >= h + ph
         columns -= (columns - 1) * sw >= w + pw
-    y = torch.zeros(n, c, rows, columns)
+    y = torch.zeros(n, c, rows, columns, dtype=x.dtype)
     for i in range(rows):
         for j in range(columns):
             top, left = i * sh - ph, j * sw - pw
@@ -133,11 +133,11 @@ def pool(x, param):
 class Run:
     """Computes a network, with weights that are drawn where they are first needed."""
 
-    def __init__(self, net, seed, legacy):
-        self.net, self.legacy = net, legacy
+    def __init__(self, net, seed, given=None):
+        self.net, self.legacy = net, bool(net.layers)
+        self.given = {name: list(tensors) for name, tensors in (given or {}).items()}
         self.random = np.random.default_rng(seed)
         self.blobs, self.weights = {}, {}
-        self.read = set()
 
     def weight(self, name, *shape, low=None, high=None):
         fan = int(np.prod(shape[1:])) or 1
@@ -145,9 +145,9 @@ class Run:
         return self.keep(name, values)
 
     def keep(self, name, values):
-        values = values.astype(np.float32)
+        values = self.given[name].pop(0) if self.given else values.astype(np.float32)
         self.weights.setdefault(name, []).append(values)
-        return torch.from_numpy(values)
+        return torch.from_numpy(values).to(self.type)
 
     def layer(self, layer, kind, x):
         name, first = layer.name, x[0] if x else None
@@ -205,7 +205,8 @@ class Run:
         }[kind]()
 
     def run(self, x):
-        """The main output, for this input."""
+        """The main output, for this input and in its precision."""
+        self.type = x.dtype
         net = self.net
         layers = list(net.layer) or list(net.layers)
         self.blobs = {net.input[0]: x} if net.input else {}
@@ -247,16 +248,17 @@ def input_size(net):
 
 def computed(text, seed):
     net = network(text)
-    run = Run(net, seed, legacy=bool(net.layers))
+    run = Run(net, seed)
     x = torch.from_numpy(np.random.default_rng(seed + 1).normal(0, 1, [2, *input_size(net)[1:]]).astype(np.float32))
     with torch.no_grad():
-        y = run.run(x)
-    return x.numpy(), y.numpy(), run.model()
+        y = run.run(x.double())
+        single = Run(net, seed, run.weights).run(x)
+    return x.numpy(), y.float().numpy(), single.numpy(), run.model()
 
 
 def fixtures():
     for seed, path in enumerate(sorted(FOLDER.glob("*.prototxt"))):
-        x, y, model = computed(path.read_text(), seed)
+        x, y, _, model = computed(path.read_text(), seed)
         path.with_suffix(".caffemodel").write_bytes(model)
         np.save(path.with_suffix(".x.npy"), x)
         np.save(path.with_suffix(".y.npy"), y)
@@ -264,7 +266,7 @@ def fixtures():
 
 
 def check(resnetc, path):
-    x, y, model = computed(pathlib.Path(path).read_text(), 7)
+    x, y, single, model = computed(pathlib.Path(path).read_text(), 7)
     with tempfile.TemporaryDirectory() as folder:
         at = lambda name: f"{folder}/{name}"
         pathlib.Path(at("net.caffemodel")).write_bytes(model)
@@ -275,8 +277,9 @@ def check(resnetc, path):
         run("run", at("net.resnet"), "--input", at("x.npy"), "--output", at("y.npy"))
         ours = np.load(at("y.npy")).reshape(y.shape)
         source = pathlib.Path(at("net.resnet")).read_text()
-    print(f"{source.count(chr(10))} lines, {source.count(' stage ')} stages; "
-          f"largest difference {np.abs(ours - y).max() / y.std():.2e} of the outputs' standard deviation")
+    far = lambda a: f"{np.abs(a - y).max() / y.std():.2e}"
+    print(f"{source.count(chr(10))} lines, {source.count(' stage ')} stages; largest difference {far(ours)} of the outputs' "
+          f"standard deviation (PyTorch in float32: {far(single)})")
 
 
 if __name__ == "__main__":

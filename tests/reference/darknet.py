@@ -1,4 +1,4 @@
-"""Networks of Darknet, computed by PyTorch from their `.cfg`: what `resnetc import` must agree with.
+"""Networks of Darknet, computed by PyTorch in float64 from their `.cfg`: what `resnetc import` must agree with.
 
 usage: darknet.py fixtures                writes tests/fixtures/darknet/*.weights, *.x.npy and *.y.npy
        darknet.py check RESNETC FILE.cfg  imports the file with random weights, and compares the outputs on random inputs
@@ -50,7 +50,7 @@ def maxpool(x, size, stride, padding):
     """The loops of forward_maxpool_layer."""
     n, c, h, w = x.shape
     rows, columns, offset = (h + padding - size) // stride + 1, (w + padding - size) // stride + 1, padding // 2
-    y = torch.zeros(n, c, rows, columns)
+    y = torch.zeros(n, c, rows, columns, dtype=x.dtype)
     for i in range(rows):
         for j in range(columns):
             top, left = i * stride - offset, j * stride - offset
@@ -91,8 +91,7 @@ class Run:
     def weight(self, *shape, low=None, high=None):
         fan = int(np.prod(shape[1:])) or 1
         values = self.random.uniform(low, high, shape) if low is not None else self.random.normal(0, (2 / fan) ** 0.5, shape)
-        values = values.astype(np.float32)
-        return torch.from_numpy(values)
+        return torch.from_numpy(values.astype(np.float32)).double()
 
     def near(self, x):
         """Scales, and means and variances near those of the data, so that values neither grow nor vanish in a deep network."""
@@ -100,7 +99,7 @@ class Run:
             self.random.uniform(size=3 * x.shape[1])
             return self.drawn.pop(0)
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        vary = lambda value: value * self.weight(len(value), low=0.8, high=1.2)
+        vary = lambda value: (value * self.weight(len(value), low=0.8, high=1.2)).float().double()
         self.norms.append([self.weight(x.shape[1], low=0.5, high=1.5), vary(x.mean(axes)), vary(x.var(axes))])
         return self.norms[-1]
 
@@ -182,10 +181,10 @@ def fixtures():
     for seed, path in enumerate(sorted(FOLDER.glob("*.cfg"))):
         run = Run(path.read_text(), seed)
         x = run.input(seed + 1)
-        ys = run.run(x)
+        ys = run.run(x.double())
         path.with_suffix(".weights").write_bytes(run.weights((0, 1, 0) if seed % 2 else (0, 2, 0)))
         np.save(path.with_suffix(".x.npy"), x.numpy())
-        np.save(path.with_suffix(".y.npy"), ys[0].numpy())
+        np.save(path.with_suffix(".y.npy"), ys[0].float().numpy())
         print(path.name, [tuple(y.shape) for y in ys], f"standard deviation of the output {ys[0].std():.3g}")
 
 
@@ -194,8 +193,8 @@ def check(resnetc, path):
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         at = lambda name: f"{folder}/{name}"
         x = run.input(8)
-        ys = [y.numpy() for y in run.run(x)]
-        cpu = [y.numpy() for y in run.run(x, cpu=True)]
+        ys = [y.numpy() for y in run.run(x.double())]
+        cpu = [y.numpy() for y in run.run(x.double(), cpu=True)]
         pathlib.Path(at("net.weights")).write_bytes(run.weights((0, 2, 0)))
         np.save(at("x.npy"), x.numpy())
         call = lambda *args: subprocess.run([resnetc, *args], check=True)

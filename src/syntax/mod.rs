@@ -20,7 +20,6 @@ mod limits;
 pub mod prelude;
 #[cfg(feature = "cli")]
 pub mod prototxt;
-mod python;
 mod recover;
 mod scan;
 pub mod table;

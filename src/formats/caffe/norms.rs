@@ -3,11 +3,9 @@
 use super::super::layer_list::Flow;
 use super::importer::{Blob, Imported, Importer};
 use super::net::Layer;
+use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Broadcast, Elementwise, Op, Rearrange};
-
-/// The variance that makes a batch norm of the default epsilon divide by exactly 1.
-const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 
 impl Importer<'_> {
     /// A batch norm without scale and shift, which a `Scale` after it may add.
@@ -63,7 +61,9 @@ impl Importer<'_> {
         } else {
             let y = self.build.add(Op::BatchNorm(BatchNorm::DEFAULT), layer.name, &[&x])?;
             if self.weights.is_some() {
-                for (role, value) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", UNIT_VARIANCE)] {
+                for (role, value) in
+                    [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", BatchNorm::UNIT_VARIANCE)]
+                {
                     self.build.fill(&y, role, value);
                 }
             }
@@ -111,9 +111,4 @@ impl Importer<'_> {
         let product = self.gated(&format!("{}_mul", layer.name), &x, &gate)?;
         self.build.add(Op::add(), layer.name, &[&product, &y])
     }
-}
-
-/// The shortest decimal for an f32: 1e-5, not 9.999999747e-6.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -3,6 +3,7 @@
 use super::super::layer_list::{Flow, leaky_relu, library};
 use super::importer::{Imported, Importer};
 use super::net::Layer;
+use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
 use crate::elementwise::{Binary, Builder, Register, Unary};
 use crate::ir::{Elementwise, Op};
@@ -77,8 +78,7 @@ impl Importer<'_> {
     pub(super) fn dropout(&mut self, layer: &Layer<'_>) -> Imported<Flow> {
         let x = self.only(layer)?;
         let ratio = layer.param("dropout_param").float("dropout_ratio", 0.5)?;
-        let ratio = ratio.to_string().parse().unwrap_or(f64::from(ratio));
-        self.build.add(Op::Dropout(ratio), layer.name, &[&x])
+        self.build.add(Op::Dropout(decimal(ratio)), layer.name, &[&x])
     }
 }
 

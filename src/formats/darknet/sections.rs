@@ -3,6 +3,7 @@
 use super::super::layer_list::{Flow, leaky_relu, library};
 use super::importer::{Imported, Importer};
 use super::options::Options;
+use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
 use crate::ir::{
     BatchNorm, Conv, Elementwise, Epilogue, Linear, Op, Pad, Pair, Pool, PoolKind, Rearrange, SquareOrder, Squares, Target,
@@ -30,8 +31,7 @@ impl Importer {
             "activation" => self.activated(index, options.text("activation").unwrap_or("linear"), x),
             "dropout" => {
                 let probability = options.float("probability", 0.5)?;
-                let probability = probability.to_string().parse().unwrap_or(f64::from(probability));
-                Ok(self.build.add(Op::Dropout(probability), &format!("dropout{index}"), &[&x])?)
+                Ok(self.build.add(Op::Dropout(decimal(probability)), &format!("dropout{index}"), &[&x])?)
             }
             "cost" => Ok(x),
             "crop" if index == 0 => {

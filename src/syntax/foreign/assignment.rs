@@ -61,6 +61,11 @@ pub fn assignment(text: &str, target: usize, value: &str) -> Option<Advice> {
     if let Some(help) = untranslated(value) {
         return advice(message, 0..target, help);
     }
+    if name.contains(',') && value.contains("[:") {
+        let help =
+            "`parallel concat split { … }` gives each arm its share of the channels; `slice start: 0, count: 32` takes some";
+        return advice(message, 0..text.trim_end().len(), help);
+    }
     if let Some(help) = expression(value, Some(name)) {
         return advice(message, 0..text.trim_end().len(), help);
     }
@@ -83,6 +88,9 @@ fn of_number(name: &str, value: &str) -> Option<String> {
         return Some(
             "sizes are inferred: leave this out; `upsample bilinear, like: LABEL` takes the size of another value".to_owned(),
         );
+    }
+    if value.starts_with("int(round(") || value.starts_with("round(") {
+        return Some(format!("write `let {name} = …`, which names a number; `floor(x + 0.5)` rounds to the nearest whole one"));
     }
     if let Some(own) = python::number(value) {
         return Some(format!("write `let {name} = {own}`, which names a number"));

@@ -1,6 +1,6 @@
 //! Calls of a class's own layers, `self.act(x)`, and of modules that are blocks here.
 
-use super::steps::{MODULES, statements};
+use super::steps::{IDENTITIES, MODULES, statements};
 use super::tree::{Argument, Expr, Kind};
 use crate::syntax::table;
 
@@ -34,6 +34,12 @@ fn called(expr: &Expr, callee: &Expr, arguments: &[Argument]) -> Option<String> 
         Kind::Index(of, _) => return of.path().filter(|path| path[0] == "self").map(|path| of_self(path[path.len() - 1])),
         _ => return None,
     };
+    if let Kind::Attribute(of, name) = &callee.kind
+        && IDENTITIES.contains(name)
+        && matches!(of.kind, Kind::Call(..))
+    {
+        return advice(of);
+    }
     if let Some(help) = of_tensor(class) {
         return Some(help.to_owned());
     }
@@ -76,9 +82,7 @@ fn of_tensor(name: &str) -> Option<&'static str> {
         "chunk" | "split" | "tensor_split" => {
             "`parallel concat split { { … }; { … } }` gives each arm its share of the channels; `slice start: 0, count: 32` takes some"
         }
-        "contiguous" | "clone" | "detach" | "to" | "cuda" | "float" | "type_as" => {
-            "what changes nothing is not written: leave this out"
-        }
+        name if IDENTITIES.contains(&name) => "what changes nothing is not written: leave this out",
         "Parameter" => {
             "a learned tensor is part of a function: `use std.layers: layer_scale`, or `elementwise scaled(x, gamma: parameter = 1e-6) = x * gamma`"
         }

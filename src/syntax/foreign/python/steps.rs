@@ -27,11 +27,17 @@ struct Steps<'a> {
     is_literal: bool,
 }
 
+/// How deep calls may nest.
+const MAX_DEPTH: usize = 32;
+
 /// The modules that functions and layers are in.
 pub const MODULES: &[&str] = &["torch", "nn", "F", "functional", "tf", "keras", "layers", "ops", "K", "np", "timm"];
 
 /// Names of the value that a class passes from layer to layer.
 pub const VALUES: &[&str] = &["x", "out", "y", "h", "input", "inputs"];
+
+/// Methods that change no value.
+pub const IDENTITIES: &[&str] = &["contiguous", "clone", "detach", "to", "cuda", "cpu", "float", "half", "eval", "type_as"];
 
 /// Functions that make a layer, by its sizes.
 const BUILDERS: &[&str] = &["conv", "conv3x3", "conv1x1"];
@@ -88,6 +94,9 @@ fn has_call(expr: &Expr) -> bool {
 
 /// The statements of an expression; `None` where it has no counterpart. `depth` bounds how deep calls nest.
 fn steps<'a>(expr: &Expr<'a>, depth: usize) -> Option<Steps<'a>> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
     match &expr.kind {
         Kind::Call(callee, arguments) => called(callee, arguments, depth),
         // `torch.max` along an axis returns the indices, too
@@ -133,6 +142,7 @@ fn called<'a>(callee: &Expr<'a>, arguments: &[Argument<'a>], depth: usize) -> Op
             let (lines, is_literal) = layer_lines(class, arguments, path.contains(&"nn") || path.contains(&"torch"))?;
             Some(Steps { lines, reads: None, is_literal })
         }
+        Kind::Attribute(of, name) if IDENTITIES.contains(name) && has_call(of) => steps(of, depth + 1),
         // anyone can define `conv3x3`
         Kind::Name(name) if BUILDERS.contains(name) => {
             let (lines, is_literal) = layer_lines(name, arguments, true)?;
@@ -167,11 +177,10 @@ fn function<'a>(callee: &Expr<'a>, name: &str, arguments: &[Argument<'a>], depth
 
 /// Statements after those of the value that they read.
 fn read<'a>(value: &Expr<'a>, depth: usize, lines: Vec<String>, is_literal: bool) -> Option<Steps<'a>> {
-    const MAX_DEPTH: usize = 32;
     if let Some(name) = value.name() {
         return (name != "self").then_some(Steps { lines, reads: Some(name), is_literal });
     }
-    let inner = if depth < MAX_DEPTH { steps(value, depth + 1)? } else { return None };
+    let inner = steps(value, depth + 1)?;
     inner.reads?;
     let all = inner.lines.into_iter().chain(lines).collect();
     Some(Steps { lines: all, reads: inner.reads, is_literal: is_literal && inner.is_literal })

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use resnetc::internal::base::mmap::Bytes;
 use resnetc::internal::formats::caffe;
-use resnetc::internal::ir::{Shape, infer_shape};
+use resnetc::internal::ir::{Op, Shape, infer_shape};
 
 use crate::any_layers;
 use crate::command::{arg, resnetc};
@@ -106,6 +106,34 @@ fn only_the_first_problem_of_a_chain_is_reported() {
     );
     let found = message(&text);
     assert!(found.contains("2 layers cannot be imported") && !found.contains("`b`"), "{found}");
+}
+
+#[test]
+fn a_scale_belongs_to_the_norm_before_it_unless_that_is_read_too() {
+    let norms = |layers: &str| {
+        let found = caffe::read(with(layers).as_bytes(), None).unwrap();
+        found.graph.ids().filter(|&id| matches!(found.graph.node(id).op, Op::BatchNorm(_))).count()
+    };
+    let norm = "layer { name: \"n\" type: \"BatchNorm\" bottom: \"data\" top: \"n\" }\n";
+    let scale = |from: &str| format!("layer {{ name: \"s\" type: \"Scale\" bottom: \"{from}\" top: \"s\" }}\n");
+    assert_eq!(norms(&format!("{norm}{}", scale("n"))), 1);
+    let relu = "layer { name: \"r\" type: \"ReLU\" bottom: \"n\" top: \"r\" }";
+    assert_eq!(norms(&format!("{norm}{}{relu}", scale("n"))), 2);
+    // one of the copies stays as it is
+    let split = "layer { name: \"c\" type: \"Split\" bottom: \"n\" top: \"a\" top: \"b\" }\n";
+    assert_eq!(norms(&format!("{norm}{split}{}", scale("a"))), 2);
+}
+
+#[test]
+fn a_long_name_of_many_values_takes_little_memory() {
+    let name = "n".repeat(1 << 20);
+    let tops: String = (0..2000).map(|top| format!("top: \"{top}\" ")).collect();
+    let text = format!(
+        "input: \"data\" input_shape {{ dim: 1 dim: 2000 dim: 1 dim: 1 }}\n\
+         layer {{ name: \"{name}\" type: \"Slice\" bottom: \"data\" {tops} }}"
+    );
+    let found = caffe::read(text.as_bytes(), None).unwrap();
+    assert!(found.graph.ids().all(|id| found.graph.node(id).name.len() < 300));
 }
 
 #[test]

@@ -37,9 +37,9 @@ impl Weights {
         Ok(Weights { path: path.to_owned(), layers })
     }
 
-    /// The tensors of a layer, as often as there are roles.
-    pub fn of(&self, layer: &str, count: usize) -> Result<&[Tensor], String> {
-        let found = self.layers.get(layer).map_or(&[][..], Vec::as_slice);
+    /// The tensors of a layer, which must be this many. They are handed out once, since several layers may have the same name.
+    pub fn take(&mut self, layer: &str, count: usize) -> Result<Vec<Tensor>, String> {
+        let found = self.layers.remove(layer).unwrap_or_default();
         if found.len() == count {
             return Ok(found);
         }

@@ -10,6 +10,9 @@ impl Importer<'_> {
         if is_input(layer.kind) {
             return self.inputs(layer);
         }
+        if !matches!(layer.kind, "Scale" | "Bias") {
+            self.norms_are_read(layer);
+        }
         let flows = match layer.kind {
             "Slice" => self.slice(layer)?,
             "Split" => vec![self.only(layer)?; layer.tops.len()],

@@ -66,9 +66,9 @@ impl Importer<'_> {
     }
 
     /// The tensors of a layer in these sizes; none if no weights were given.
-    pub fn tensors(&self, layer: &Layer<'_>, sizes: &[&[usize]]) -> Imported<Option<Vec<Tensor>>> {
-        let Some(weights) = &self.weights else { return Ok(None) };
-        let found = weights.of(layer.name, sizes.len())?;
+    pub fn tensors(&mut self, layer: &Layer<'_>, sizes: &[&[usize]]) -> Imported<Option<Vec<Tensor>>> {
+        let Some(weights) = &mut self.weights else { return Ok(None) };
+        let found = weights.take(layer.name, sizes.len())?;
         found.iter().zip(sizes).map(|(tensor, sizes)| sized(tensor, sizes)).collect::<Imported<Vec<_>>>().map(Some)
     }
 }

@@ -18,7 +18,7 @@ mod wiring;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use super::layer_list::{Builder, ImportedLayers, LayersError, Text, bytes};
+use super::layer_list::{Builder, ImportedLayers, LayerProblems, LayersError, Text, bytes};
 use crate::base::mmap::Bytes;
 use crate::ir::Op;
 use crate::syntax::prototxt;
@@ -57,13 +57,13 @@ pub fn read(file: &[u8], weights: Option<(&Path, &Bytes)>) -> Result<ImportedLay
         !left_out
     });
     let wiring = Wiring::of(&net.layers);
-    let mut problems = Vec::new();
+    let mut problems = LayerProblems::default();
     let mut results: Vec<Vec<Blob>> = Vec::new();
     for (index, layer) in net.layers.iter().enumerate() {
         importer.build.at(text.span(&layer.range));
         let found = importer.results(layer).unwrap_or_else(|reason| {
             if !reason.is_empty() {
-                problems.push(text.problem(layer.range.start, layer.shown(), reason));
+                problems.add(|| text.problem(layer.range.start, layer.shown(), reason));
             }
             vec![Blob::Failed; layer.tops.len()]
         });
@@ -76,9 +76,7 @@ pub fn read(file: &[u8], weights: Option<(&Path, &Bytes)>) -> Result<ImportedLay
         }
         results.push(found);
     }
-    if !problems.is_empty() {
-        return Err(LayersError::Layers(problems));
-    }
+    problems.none()?;
     for &(layer, top) in &wiring.outputs {
         if let Some(Blob::Value(flow, _)) = results[layer].get(top).filter(|_| !is_input(net.layers[layer].kind)) {
             importer.build.graph.add_output(net.layers[layer].tops[top], flow.value);

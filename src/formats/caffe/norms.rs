@@ -35,6 +35,15 @@ impl Importer<'_> {
         Ok(y)
     }
 
+    /// Batch norms that a layer reads get no scale and shift from one after it: the layer may pass on their values as they are.
+    pub(super) fn norms_are_read(&mut self, layer: &Layer<'_>) {
+        for name in &layer.bottoms {
+            if let Some(Blob::Value(x, _)) = self.blobs.get(*name) {
+                self.plain_norms.remove(&self.build.node(x));
+            }
+        }
+    }
+
     /// A factor for each channel, and with `bias_term` a summand: those of the batch norm before it if nothing else reads that.
     pub(super) fn scale(&mut self, layer: &Layer<'_>) -> Imported<Flow> {
         if layer.bottoms.len() == 2 {
@@ -55,12 +64,14 @@ impl Importer<'_> {
         if (param.int("axis", 1)?, param.int("num_axes", 1)?) != (1, 1) {
             return Err("it has a number for more or less than each channel".to_owned());
         }
+        let channels = [x.channels()];
+        let tensors = self.tensors(layer, &vec![&channels[..]; roles.len()])?;
         let is_last_read = matches!(self.blob(layer, 0)?, Blob::Value(_, true));
         let y = if is_last_read && self.plain_norms.remove(&self.build.node(&x)) {
             x
         } else {
             let y = self.build.add(Op::BatchNorm(BatchNorm::DEFAULT), layer.name, &[&x])?;
-            if self.weights.is_some() {
+            if tensors.is_some() {
                 for (role, value) in
                     [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", BatchNorm::UNIT_VARIANCE)]
                 {
@@ -69,8 +80,6 @@ impl Importer<'_> {
             }
             y
         };
-        let channels = [y.channels()];
-        let tensors = self.tensors(layer, &vec![&channels[..]; roles.len()])?;
         for (tensor, role) in tensors.into_iter().flatten().zip(roles) {
             self.build.store(&y, role, tensor);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::layer_list::{Builder, Flow, ImportedLayers, LayerProblem, LayersError, Text};
+use super::super::layer_list::{Builder, Flow, ImportedLayers, LayerProblems, LayersError, Text};
 use super::images::Images;
 use super::options::Options;
 use super::weights::Weights;
@@ -19,7 +19,7 @@ pub(super) struct Importer {
     pub notes: BTreeSet<String>,
     /// Values that a detector reads, which are outputs.
     detections: Vec<(String, Flow)>,
-    problems: Vec<LayerProblem>,
+    problems: LayerProblems,
 }
 
 /// Why a section cannot be imported.
@@ -65,7 +65,7 @@ impl Importer {
             weights,
             notes: BTreeSet::new(),
             detections: Vec::new(),
-            problems: Vec::new(),
+            problems: LayerProblems::default(),
         })
     }
 
@@ -76,8 +76,8 @@ impl Importer {
             Err(Refusal::Weights(error)) => return Err(error),
             Err(refusal) => {
                 if let Refusal::Layer(reason) = refusal {
-                    let layer = format!("layer {index} `[{}]`", options.0.name);
-                    self.problems.push(text.problem(options.0.range.start, layer, reason));
+                    let layer = || format!("layer {index} `[{}]`", options.0.name);
+                    self.problems.add(|| text.problem(options.0.range.start, layer(), reason));
                 }
                 // the numbers of what follows are at an unknown place
                 self.weights = None;
@@ -106,9 +106,7 @@ impl Importer {
 
     /// The network, whose output is the last result.
     pub fn finish(mut self, images: &Images) -> Result<ImportedLayers, LayersError> {
-        if !self.problems.is_empty() {
-            return Err(LayersError::Layers(self.problems));
-        }
+        self.problems.none()?;
         if let Some(rest) = self.weights.as_ref().map(Weights::rest).filter(|&rest| rest > 0) {
             self.notes.insert(format!("the weights have {rest} more bytes than the layers"));
         }

@@ -9,6 +9,9 @@ use crate::elaborate::MAX_NODES;
 use crate::elementwise::{Builder as Program, Register};
 use crate::ir::{Broadcast, Elementwise, Graph, Node, NodeId, Op, Origin, Shape, Value, infer_shape};
 
+/// The most characters of a name: a layer of a long name may yield many values.
+const MAX_NAME: usize = 200;
+
 /// A value of the network.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct Flow {
@@ -82,7 +85,7 @@ impl Builder {
         if self.graph.len() >= MAX_NODES {
             return Err(format!("the network would have more than {MAX_NODES} operators"));
         }
-        let name = clean(name);
+        let name: String = clean(name).chars().take(MAX_NAME).collect();
         let name = self.names.fresh(if name.is_empty() { op.word().to_owned() } else { name });
         let origin = Origin { span: self.span, frame: None };
         let reads: Vec<Value> = operands.iter().map(|x| x.value).collect();

@@ -34,8 +34,8 @@ pub enum LayersError {
     #[error("{0}")]
     Network(String),
     /// The language cannot express these layers, or they do not fit together.
-    #[error("{}", list(.0))]
-    Layers(Vec<LayerProblem>),
+    #[error("{0}")]
+    Layers(LayerProblems),
     /// The weights do not fit.
     #[error("the weights in `{}`: {reason}", path.display())]
     Weights {
@@ -63,19 +63,45 @@ impl fmt::Display for LayerProblem {
     }
 }
 
+/// Why layers cannot be imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerProblems {
+    /// The first ones.
+    pub listed: Vec<LayerProblem>,
+    /// The number of all of them.
+    pub count: usize,
+}
+
 /// How many layers a message lists.
 const LISTED: usize = 10;
 
-fn list(problems: &[LayerProblem]) -> String {
-    let mut text = match problems.len() {
-        1 => "a layer cannot be imported:".to_owned(),
-        count => format!("{count} layers cannot be imported:"),
-    };
-    for problem in problems.iter().take(LISTED) {
-        text.push_str(&format!("\n  {problem}"));
+impl LayerProblems {
+    /// Adds a problem, which is only made if it is listed: to count lines takes time.
+    pub(in super::super) fn add(&mut self, problem: impl FnOnce() -> LayerProblem) {
+        self.count += 1;
+        if self.listed.len() < LISTED {
+            self.listed.push(problem());
+        }
     }
-    if problems.len() > LISTED {
-        text.push_str(&format!("\n  and {} more", problems.len() - LISTED));
+
+    /// An error if there are any.
+    pub(in super::super) fn none(self) -> Result<(), LayersError> {
+        if self.count == 0 { Ok(()) } else { Err(LayersError::Layers(self)) }
     }
-    text
+}
+
+impl fmt::Display for LayerProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => write!(f, "a layer cannot be imported:")?,
+            count => write!(f, "{count} layers cannot be imported:")?,
+        }
+        for problem in &self.listed {
+            write!(f, "\n  {problem}")?;
+        }
+        match self.count - self.listed.len() {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
 }

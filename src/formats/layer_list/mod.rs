@@ -8,7 +8,7 @@ mod imported;
 mod text;
 
 pub(super) use builder::{Builder, Flow};
-pub use error::{LayerProblem, LayersError};
+pub use error::{LayerProblem, LayerProblems, LayersError};
 pub(super) use functions::{leaky_relu, library};
 pub use imported::ImportedLayers;
 pub(super) use text::{Text, bytes};

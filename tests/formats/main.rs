@@ -9,6 +9,7 @@ mod common;
 #[path = "../common/structured.rs"]
 mod structured;
 
+mod checkpoints;
 mod decompile;
 mod loader;
 mod onnx;

@@ -61,27 +61,36 @@ fn differences(
         let help = format!("choose one of them: `{file}#{}`", first.trim_end_matches('.').escape_debug());
         return vec![Diagnostic::error(codes::WEIGHTS_NAMES, message, place, "in this network").help(help)];
     }
+    // other differences follow from these: a quantized network has scales beside its weights
     let kinds = types::diagnostics(checked, expected, found, path);
-    if types::is_quantized(found) && !kinds.is_empty() {
+    if !kinds.is_empty() && (types::is_quantized(found) || expected.keys().any(|name| unread.contains_key(name))) {
         return kinds;
     }
     let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
     let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
     let mut missing: Vec<&str> = expected.keys().copied().filter(lacks).collect();
     let mut unused: Vec<&str> = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).collect();
-    if let Some(whole) = renamed::whole(checked, expected, given, &missing, &unused) {
-        return vec![whole];
+    if !missing.is_empty() && types::is_quantized(found) {
+        return vec![types::quantized(path, place)];
     }
-    let Explained { mut diagnostics, names: mut explained } = structure::explain(checked, expected, given);
-    let mut add = |found: Explained, missing: &mut Vec<&str>, unused: &mut Vec<&str>| {
-        diagnostics.extend(found.diagnostics);
-        explained.extend(found.names);
-        missing.retain(|name| !explained.contains(*name));
-        unused.retain(|name| !explained.contains(*name));
-    };
-    add(Explained::default(), &mut missing, &mut unused);
-    add(renamed::explain(checked, expected, given, &missing, &unused), &mut missing, &mut unused);
-    add(biases::explain(checked, expected, given, &missing, &unused, path), &mut missing, &mut unused);
+    let mut explained = biases::explain(checked, expected, given, &missing, &unused, path);
+    let only_rest = |names: &mut Vec<&str>, explained: &Explained| names.retain(|name| !explained.names.contains(*name));
+    only_rest(&mut missing, &explained);
+    only_rest(&mut unused, &explained);
+    // names that differ look like other blocks and another depth
+    let renamed = renamed::explain(checked, expected, given, &missing, &unused);
+    let are_all = missing.iter().chain(&unused).all(|name| renamed.names.contains(*name));
+    if are_all && !renamed.names.is_empty() {
+        explained.extend(renamed);
+    } else {
+        explained.extend(structure::explain(checked, expected, given));
+        only_rest(&mut missing, &explained);
+        only_rest(&mut unused, &explained);
+        explained.extend(renamed::explain(checked, expected, given, &missing, &unused));
+    }
+    only_rest(&mut missing, &explained);
+    only_rest(&mut unused, &explained);
+    let Explained { mut diagnostics, names: explained } = explained;
     let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
     let list = |names: &[&str]| names::first(names, EXAMPLES);
     if let Some(first) = missing.first() {

@@ -22,19 +22,6 @@ struct Pair<'n> {
     tensors: Vec<String>,
 }
 
-/// A single diagnostic that explains all missing and unused names, if there is one.
-pub(super) fn whole(
-    checked: &Checked,
-    expected: &BTreeMap<&str, Expected<'_>>,
-    given: &BTreeMap<&str, &Tensor>,
-    missing: &[&str],
-    unused: &[&str],
-) -> Option<Diagnostic> {
-    let mut found = explain(checked, expected, given, missing, unused);
-    let is_whole = missing.iter().chain(unused).all(|name| found.names.contains(*name));
-    found.diagnostics.pop().filter(|_| is_whole)
-}
-
 /// Explains the layers among the missing names that are among the unused ones under another name.
 pub(super) fn explain(
     checked: &Checked,

@@ -41,15 +41,18 @@ pub(super) fn diagnostic(
     if others.len() == 1 {
         return Some(diagnostic);
     }
+    // the vectors of norms and biases follow the weights before them
+    let is_vector = |name: &str| expected.get(name).is_some_and(|needs| needs.shape.len() < 2);
+    let only_vectors = others.iter().all(|(_, name)| is_vector(name));
     let mut left = SHOWN;
     for (stage, names) in by_stage(checked, &others) {
-        let shown = names.len().min(left);
-        left -= shown;
         let inner = |name: &&str| format!("`{}` is {}", name.escape_debug(), both(name));
-        let mut parts: Vec<String> = names.iter().take(shown).map(inner).collect();
-        match names.len() - shown {
+        let weights = names.iter().filter(|name| only_vectors || !is_vector(name));
+        let mut parts: Vec<String> = weights.take(left).map(inner).collect();
+        left -= parts.len();
+        match names.len() - parts.len() {
             0 => {}
-            more if shown == 0 => parts.push(format!("{more} tensors")),
+            more if parts.is_empty() => parts.push(format!("{more} tensors")),
             more => parts.push(format!("and {more} more")),
         }
         let place = if stage.is_empty() { String::new() } else { format!("in `{stage}`, ") };

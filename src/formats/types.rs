@@ -9,6 +9,7 @@ use super::names::first;
 use super::wrapper::Unwrapped;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
 use crate::base::tensor::DType;
 use crate::ir::Checked;
 
@@ -63,15 +64,22 @@ pub(super) fn is_quantized(found: &Unwrapped<'_>) -> bool {
         || found.given.iter().any(|(name, tensor)| of_quantization(name) || tensor.dtype() == DType::I8)
 }
 
+/// What to report about a quantized network whose layers have other tensors.
+pub(super) fn quantized(path: &Path, place: Span) -> Diagnostic {
+    let message = format!("`{}` has the weights of a quantized network", path.display());
+    Diagnostic::error(codes::WEIGHTS_TYPE, message, place, "in this network").help(QUANTIZED)
+}
+
+/// What to do about a quantized network.
+const QUANTIZED: &str = "the integers of a quantized network mean nothing without their scales: use the weights from before it was \
+                         quantized, or save dequantized ones under the network's names (`tensor.dequantize()` in PyTorch)";
+
 /// What to do about weights of this kind.
 fn advice(contents: &str, found: &Unwrapped<'_>) -> Option<&'static str> {
     let has = |word: &str| contents.contains(word);
     Some(match contents {
         "integers" if !is_quantized(found) => "weights are floating-point numbers: save them with `tensor.float()`",
-        _ if has("quantized") || has("integers") => {
-            "this is a quantized network, whose weights mean nothing without their scales: use the weights from before it was \
-             quantized, or save the dequantized ones under the network's names (`tensor.dequantize()` in PyTorch)"
-        }
+        _ if has("quantized") || has("integers") => QUANTIZED,
         _ if has("sparse") => "save it dense: `tensor.to_dense()`",
         _ if has("float8") || has("F8") => {
             "save it as `tensor.float()`, multiplied by its scale if the file has one (`weight_scale`), or use the weights from before"

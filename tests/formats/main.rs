@@ -12,6 +12,7 @@ mod structured;
 mod checkpoints;
 mod decompile;
 mod loader;
+mod mismatch;
 mod onnx;
 mod onnx_bad_input;
 mod onnx_conformance;

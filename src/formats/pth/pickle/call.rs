@@ -85,6 +85,9 @@ impl<'a> Machine<'a> {
             }
             (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => self.tensor(storage, offset, shape, strides)?,
             (Global::RebuildFromTensor, &[tensor, ..]) => self.push(tensor),
+            (Global::RebuildUnread(_), &[_, _, _, _, _, _, Value::Global(Global::Float8), ..]) => {
+                self.make(Object::Unread("float8 numbers"));
+            }
             (Global::RebuildUnread(what), _) => self.make(Object::Unread(what)),
             // recurses only once, because the inner call may not be of this kind
             (Global::RebuildFromType, &[Value::Global(inner), _, args, ..]) if inner != Global::RebuildFromType => {

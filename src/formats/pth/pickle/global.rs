@@ -24,6 +24,8 @@ pub enum Global {
     Size,
     /// A plain value that weights do not need: a number, bytes, a device, a dtype. Its arguments are ignored.
     Plain,
+    /// A type of 8-bit floating-point numbers.
+    Float8,
     Storage(Element),
 }
 
@@ -97,6 +99,7 @@ impl Global {
                 "UntypedStorage" => Element::Unread("untyped bytes", 1),
                 _ => return None,
             }),
+            ("torch", name) if name.starts_with("float8_") => Global::Float8,
             ("torch", name) if is_plain(name) => Global::Plain,
             _ => return None,
         })
@@ -113,7 +116,7 @@ fn is_plain(name: &str) -> bool {
         | "per_channel_affine"
         | "per_channel_symmetric"
         | "per_channel_affine_float_qparams" => true,
-        _ if name.starts_with("float8_") || name.starts_with("float4_") => true,
+        _ if name.starts_with("float4_") => true,
         _ => ["float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits"]
             .iter()
             .any(|kind| name.strip_prefix(kind).is_some_and(|rest| digits(rest) || matches!(rest, "4x2" | "2x4" | "1x8"))),

@@ -115,7 +115,12 @@ fn shortcut_differs(network: &Network, types: &Types, id: NodeId, shortcut: &Sho
         let cost = thousands((from as u64).saturating_add(2).saturating_mul(to as u64));
         diag = diag.help(format!("`shortcut: projection` adds a 1x1 convolution and its norm (option B, +{cost} parameters)"));
     }
-    diag
+    match &shortcut.condition {
+        Some(condition) => diag.help(format!(
+            "`if {condition} {{ add shortcut }}` in the block leaves the shortcut out where it does not fit, as MobileNets do"
+        )),
+        None => diag,
+    }
 }
 
 fn gcd(a: usize, b: usize) -> usize {

@@ -21,16 +21,19 @@ struct Reader<'a, 's, 'e> {
     schema: Schema<'s>,
     given: Vec<(&'s str, &'a Bound)>,
     call: Span,
-    /// Whether its input is 1-D, where a size is one number.
-    signal: bool,
+    /// Whether its input is 1-D, where a size is one number; `None` if that is unknown.
+    signal: Option<bool>,
     eval: &'a mut Eval<'e>,
     failed: bool,
+    /// Whether a value is unknown, so that there is no operator, though no mistake either.
+    unknown: bool,
 }
 
 /// Builds the operator of a statement from its arguments and the shape of its operand; `None` after a reported error. `call` is the
 /// statement.
 pub(super) fn operator(operator: &Operator, args: &[Bound], call: Span, x: &Shape, eval: &mut Eval<'_>) -> Option<Op> {
-    let attributes = arguments(&operator.schema, args, call, x.is_1d(), eval)?;
+    let signal = x.dims().is_some().then(|| x.is_1d());
+    let attributes = arguments(&operator.schema, args, call, signal, eval)?;
     read(operator, &attributes, std::slice::from_ref(x), call, eval)
 }
 
@@ -52,19 +55,19 @@ pub(super) fn read(
 }
 
 /// The attributes of a statement, defaults included; `None` after a reported error. `signal` is whether the current value has one
-/// spatial axis.
+/// spatial axis, if that is known.
 pub(super) fn arguments<'s>(
     schema: &Schema<'s>,
     args: &[Bound],
     call: Span,
-    signal: bool,
+    signal: Option<bool>,
     eval: &mut Eval<'_>,
 ) -> Option<Attributes<'s>> {
     let given = keys(schema, args, eval);
     let failed = given.is_none();
-    let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed };
+    let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed, unknown: false };
     let attributes = reader.read();
-    (!reader.failed).then_some(attributes)
+    (!reader.failed && !reader.unknown).then_some(attributes)
 }
 
 /// Finds the key of each argument; `None` after a reported error.
@@ -141,12 +144,15 @@ impl<'s> Reader<'_, 's, '_> {
     fn read(&mut self) -> Attributes<'s> {
         let mut values = Attributes::default();
         let alone = self.alone();
+        let may_be_alone = self.may_be_alone();
         for attribute in self.schema.attributes.iter().filter(|a| alone.is_none_or(|key| key == a.key)) {
             let value = match (self.get(attribute.key), attribute.default) {
                 (Some((value, span)), _) => self.value(attribute, &value, span),
                 (None, DefaultValue::Is(value)) => Some(value),
                 (None, DefaultValue::Required | DefaultValue::RequiredUnless(_)) => {
-                    self.missing(attribute.key, None);
+                    if !may_be_alone {
+                        self.missing(attribute.key, None);
+                    }
                     None
                 }
                 (None, DefaultValue::Absent(_) | DefaultValue::Rule(_)) => None,
@@ -155,7 +161,7 @@ impl<'s> Reader<'_, 's, '_> {
                 values.push(attribute.key, value);
             }
         }
-        if alone.is_none() && !self.failed {
+        if alone.is_none() && !self.failed && !self.unknown {
             self.follow(&mut values);
         }
         values
@@ -173,6 +179,10 @@ impl<'s> Reader<'_, 's, '_> {
                 }
             }
         }
+    }
+
+    fn is_signal(&self) -> bool {
+        self.signal == Some(true)
     }
 
     fn get(&self, key: &str) -> Option<(Value, Span)> {
@@ -200,7 +210,10 @@ impl<'s> Reader<'_, 's, '_> {
 
     fn wrong<T>(&mut self, needed: &str, got: &Value, span: Span) -> Option<T> {
         self.eval.mismatch(needed, got, span);
-        self.failed = true;
+        match got {
+            Value::Unknown => self.unknown = true,
+            _ => self.failed = true,
+        }
         None
     }
 
@@ -217,6 +230,11 @@ impl<'s> Reader<'_, 's, '_> {
             self.failed = true;
         }
         Some(key)
+    }
+
+    /// Whether an unknown value may be a word that excludes the other attributes.
+    fn may_be_alone(&self) -> bool {
+        self.schema.alone.iter().any(|alone| self.get(alone.key).is_some_and(|(value, _)| value == Value::Unknown))
     }
 
     /// The value of an attribute; `None` after a reported error.
@@ -270,7 +288,7 @@ impl<'s> Reader<'_, 's, '_> {
                 Some([self.number(attribute, &items[0], span)?, self.number(attribute, &items[1], span)?])
             }
             Value::List(_) => self.wrong(&attribute.kind.takes(), value, span),
-            _ => self.number(attribute, value, span).map(|factor| [if self.signal { 1.0 } else { factor }, factor]),
+            _ => self.number(attribute, value, span).map(|factor| [if self.is_signal() { 1.0 } else { factor }, factor]),
         }
     }
 
@@ -303,7 +321,7 @@ impl<'s> Reader<'_, 's, '_> {
     fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {
         match value {
             Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
-            Value::Int(_) => self.count(value, span).map(|n| [if self.signal { 1 } else { n }, n]),
+            Value::Int(_) => self.count(value, span).map(|n| [if self.is_signal() { 1 } else { n }, n]),
             other => self.wrong("a size such as 3x3, or a whole number", other, span),
         }
     }
@@ -316,13 +334,13 @@ impl<'s> Reader<'_, 's, '_> {
                 numbers.push(self.count(item, span)?);
             }
             return match numbers[..] {
-                [left, right] if self.signal => Some([[0; 2], [left, right]]),
+                [left, right] if self.signal != Some(false) => Some([[0; 2], [left, right]]),
                 [top, bottom, left, right] => Some([[top, bottom], [left, right]]),
                 _ => self.wrong("a size, or [top, bottom, left, right]", value, span),
             };
         }
         let sides = self.size(value, span)?.map(|n| [n; 2]);
-        Some(if self.signal && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
+        Some(if self.is_signal() && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
     }
 }
 

@@ -12,6 +12,7 @@ use super::naming::{MAX_NAME, Numbering, Scope};
 use super::operators;
 use super::policy::Policy;
 use super::suggest::nearest;
+use super::unused::Unknowns;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -25,7 +26,7 @@ pub const MAX_NODES: usize = if cfg!(fuzzing) { 2_000 } else { 1_000_000 };
 /// The maximum nesting depth of bodies: blocks, stage units, branches, conditions, scopes.
 pub const MAX_DEPTH: usize = 64;
 /// The maximum number of expanded statements, which also bounds blocks without nodes.
-const MAX_STEPS: usize = 8 * MAX_NODES;
+pub(super) const MAX_STEPS: usize = 8 * MAX_NODES;
 /// The maximum total size of all names, in bytes.
 const MAX_NAMES: usize = 256 << 20;
 /// The maximum number of different errors of a network; more usually have a common cause.
@@ -48,6 +49,7 @@ pub(super) struct Labeled {
 }
 
 /// The state of expansion in a body.
+#[derive(Clone)]
 pub(super) struct Cx {
     pub env: Env,
     pub frame: Option<FrameId>,
@@ -115,13 +117,15 @@ pub(super) struct Expander<'a> {
     duplicates: ReportedDuplicates,
     outputs: HashSet<String>,
     name_bytes: usize,
-    steps: usize,
+    pub steps: usize,
     /// The current nesting depth of bodies.
     pub depth: usize,
     pub work: &'a Cell<usize>,
     /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
+    /// In an expansion of a block that no network uses.
+    pub unknowns: Option<Unknowns>,
 }
 
 impl<'a> Expander<'a> {
@@ -144,6 +148,7 @@ impl<'a> Expander<'a> {
             work,
             aborted: false,
             no_input_reported: false,
+            unknowns: None,
         }
     }
 
@@ -185,7 +190,7 @@ impl<'a> Expander<'a> {
                 self.error(Diagnostic::error(codes::TOO_LARGE, message, span, "expansion stopped here"));
             }
         }
-        if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > MAX_STEPS || self.name_bytes > MAX_NAMES) {
+        if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > self.most_steps() || self.name_bytes > MAX_NAMES) {
             self.aborted = true;
             self.diags.push(
                 Diagnostic::error(codes::TOO_LARGE, "the network is too large", span, "expansion stopped here")
@@ -236,6 +241,7 @@ impl<'a> Expander<'a> {
             if self.step(stmt.span) {
                 break;
             }
+            cx.current = cx.current.or_else(|| self.unknown_value());
             self.stmt(stmt, cx);
         }
         self.depth -= 1;
@@ -280,6 +286,7 @@ impl<'a> Expander<'a> {
             StmtKind::If { cond, then, otherwise } => match self.eval(cond, &cx.env) {
                 Value::Bool(true) => self.body(then, cx),
                 Value::Bool(false) => self.body(otherwise, cx),
+                Value::Unknown if self.unknowns.is_some() => self.either(then, otherwise, cx),
                 value => {
                     self.evaluator().mismatch("true or false", &value, cond.span);
                     cx.current = None;
@@ -424,7 +431,7 @@ impl<'a> Expander<'a> {
             let current = self.current(span, cx);
             let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {
                 cx.current = None;
-                return;
+                return self.remember(call.label.as_ref(), cx);
             };
             if matches!(op, Op::Linear(_)) && self.shape(operand).dims().is_some_and(|d| d.len() > 1) {
                 let flatten = self.scope().count("flatten");
@@ -443,7 +450,11 @@ impl<'a> Expander<'a> {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => {
                 self.function_call(&unit, call, span, cx)
             }
-            Value::Unknown => cx.current = None,
+            Value::Unknown => {
+                self.read_labels(call, cx);
+                cx.current = None;
+                self.remember(call.label.as_ref(), cx);
+            }
             Value::Word(word) | Value::WordCall(word, _) => {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();

@@ -5,6 +5,7 @@
 
 mod expect;
 mod identity;
+mod joins;
 mod rules;
 mod shapes;
 mod sizes;

@@ -1,17 +1,13 @@
 //! Reads a statement's arguments as the attributes that an operator's schema declares.
 
-use std::sync::Arc;
-
 use super::eval::{Eval, number};
-use super::foreign;
-use super::suggest::nearest;
+use super::keys;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{AttrValue, Attribute, Attributes, DefaultValue, Invalid, Kind, Operator, Schema};
 use crate::ir::{Op, Pair, Shape, Sides};
-use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
@@ -63,81 +59,11 @@ pub(super) fn arguments<'s>(
     signal: Option<bool>,
     eval: &mut Eval<'_>,
 ) -> Option<Attributes<'s>> {
-    let given = keys(schema, args, eval);
+    let given = keys::of_arguments(schema, args, eval);
     let failed = given.is_none();
     let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed, unknown: false };
     let attributes = reader.read();
     (!reader.failed && !reader.unknown).then_some(attributes)
-}
-
-/// Finds the key of each argument; `None` after a reported error.
-fn keys<'b, 's>(schema: &Schema<'s>, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'s str, &'b Bound)>> {
-    let mut given: Vec<(&str, &Bound)> = Vec::new();
-    let mut fine = true;
-    for (i, arg) in args.iter().enumerate() {
-        if i > 0 && arg.key.is_none() {
-            // the parser has reported every argument without a key but the first
-            fine = false;
-            continue;
-        }
-        let (name, span): (Arc<str>, Span) = match (&arg.key, schema.positional()) {
-            (Some((key, span)), _) => (key.clone(), *span),
-            (None, Some(positional)) => (positional.into(), arg.span),
-            (None, None) if args.get(1).is_some_and(|second| second.key.is_none()) => {
-                fine = false;
-                continue;
-            }
-            (None, None) => {
-                let takes = if schema.attributes.is_empty() { "nothing" } else { "its arguments by key" };
-                eval.diags.push(Diagnostic::error(
-                    codes::TOO_MANY_ARGUMENTS,
-                    format!("`{}` takes {takes}", schema.word),
-                    arg.span,
-                    "not expected here",
-                ));
-                fine = false;
-                continue;
-            }
-        };
-        match schema.attribute(&name) {
-            Some(key) if given.iter().any(|(k, _)| *k == key.key) => {
-                eval.diags.push(Diagnostic::error(
-                    codes::GIVEN_TWICE,
-                    format!("`{name}` is given twice"),
-                    span,
-                    "the second time",
-                ));
-                fine = false;
-            }
-            Some(key) => given.push((key.key, arg)),
-            None => {
-                fine = false;
-                let message = format!("`{}` has no `{name}`", schema.word);
-                // `linear 512, classes`: a value rather than the short form of `classes: classes`
-                let short = (i == 1 && span == arg.span && args[0].key.is_none())
-                    .then(|| second_value(schema.word, args[0].span, span))
-                    .flatten();
-                if let Some((help, at, own)) = short {
-                    let diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, format!("is short for `{name}: {name}`"));
-                    eval.diags.push(diag.fix(help, at, own));
-                    continue;
-                }
-                if let Some(diag) = foreign::error(schema.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
-                    eval.diags.push(diag);
-                    continue;
-                }
-                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, "not one of its keys");
-                if let Some(near) = nearest(&name, schema.attributes.iter().map(|key| key.key)) {
-                    diag = diag.fix(format!("did you mean `{near}`?"), span, near);
-                } else if !schema.attributes.is_empty() {
-                    let list: Vec<_> = schema.attributes.iter().map(|key| format!("`{}`", key.key)).collect();
-                    diag = diag.note(format!("it takes {}", list.join(", ")));
-                }
-                eval.diags.push(diag);
-            }
-        }
-    }
-    fine.then_some(given)
 }
 
 impl<'s> Reader<'_, 's, '_> {
@@ -217,6 +143,34 @@ impl<'s> Reader<'_, 's, '_> {
         None
     }
 
+    /// Reports what is none of an attribute's words: a number that another attribute takes, or a word in quotes.
+    fn wrong_word<T>(&mut self, attribute: &Attribute<'_>, words: &[&str], value: &Value, span: Span) -> Option<T> {
+        let needed = attribute.kind.takes();
+        let diag = |message| Diagnostic::error(codes::BAD_VALUE, message, span, format!("is {value}"));
+        let of_number = self.schema.attributes.iter().find(|other| other.kind == Kind::Factors);
+        let found = match (value, of_number) {
+            (Value::Str(text), _) if words.contains(&&**text) => diag(format!("`{}` takes a word", attribute.key)).fix(
+                format!("words stand without quotes: `{text}`"),
+                span,
+                &**text,
+            ),
+            (Value::Int(_) | Value::Float(_) | Value::Size(..), Some(other)) => {
+                let own = format!("{}: ", other.key);
+                diag(format!("this needs {needed}, not a number")).fix(
+                    format!("write `{own}{value}`"),
+                    Span { end: span.start, ..span },
+                    own,
+                )
+            }
+            (Value::Int(_), None) if words.contains(&"channels") => diag(format!("this needs {needed}, not a number"))
+                .help("PyTorch's `dim=1` is `channels` here: all axes have names"),
+            _ => return self.wrong(&needed, value, span),
+        };
+        self.eval.diags.push(found);
+        self.failed = true;
+        None
+    }
+
     /// The attribute that is given and excludes all others, which are reported.
     fn alone(&mut self) -> Option<&'s str> {
         let is_given = |key: &str, word: Option<&str>| {
@@ -263,7 +217,7 @@ impl<'s> Reader<'_, 's, '_> {
             },
             Kind::Word(words) => match words.iter().find(|word| is_word(value, word)) {
                 Some(word) => AttrValue::Word(word),
-                None => return self.wrong(&attribute.kind.takes(), value, span),
+                None => return self.wrong_word(attribute, words, value, span),
             },
             Kind::Label => return self.wrong("a label", value, span),
         })

@@ -289,6 +289,10 @@ impl<'a> Eval<'a> {
                 Value::Unit(Arc::new(unit))
             }
             Value::Word(word) => {
+                if let Some(diag) = foreign::number_function(&word, name.span) {
+                    self.diags.push(diag);
+                    return Value::Unknown;
+                }
                 if let Some(inner) = bound.iter().find(|a| matches!(a.value, Value::WordCall(..))) {
                     let (value, span) = (inner.value.clone(), inner.span);
                     return self.mismatch("a plain value", &value, span);

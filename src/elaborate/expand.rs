@@ -456,25 +456,7 @@ impl<'a> Expander<'a> {
                 self.remember(call.label.as_ref(), cx);
             }
             Value::Word(word) | Value::WordCall(word, _) => {
-                let module = &self.program.modules[cx.env.module];
-                let mut known: Vec<&str> = operators::statement_words().collect();
-                known.extend(module.scope.keys().map(String::as_str));
-                let message = format!("there is no operator or block `{word}`");
-                let span = call.name.span;
-                if let Some(diag) = foreign::statement(call, message.clone()) {
-                    self.error(diag);
-                    cx.current = None;
-                    return;
-                }
-                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
-                let own = foreign::block(&word).unwrap_or(&word);
-                if known.contains(&own) {
-                    diag = diag.fix(format!("write `{own}`"), span, own);
-                } else if let Some(near) = nearest(&word, known) {
-                    diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
-                } else if let Some(library) = library_of(own) {
-                    diag = diag.help(format!("it is in the standard library: `use {library}: {own}`"));
-                }
+                let diag = self.unknown_statement(call, &word, cx);
                 self.error(diag);
                 cx.current = None;
             }
@@ -487,6 +469,30 @@ impl<'a> Expander<'a> {
                 ));
                 cx.current = None;
             }
+        }
+    }
+
+    /// The error for a statement whose word is no operator, block or function.
+    fn unknown_statement(&self, call: &Call, word: &str, cx: &Cx) -> Diagnostic {
+        let module = &self.program.modules[cx.env.module];
+        let mut known: Vec<&str> = operators::statement_words().collect();
+        known.extend(module.scope.keys().map(String::as_str));
+        let message = format!("there is no operator or block `{word}`");
+        let span = call.name.span;
+        // a block of the library can be called like an operator of elsewhere
+        let library = library_of(word);
+        if let Some(diag) = foreign::statement(call, message.clone()).filter(|_| library.is_none()) {
+            return diag;
+        }
+        let diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
+        let own = foreign::block(word).unwrap_or(word);
+        if known.contains(&own) {
+            return diag.fix(format!("write `{own}`"), span, own);
+        }
+        match (library_of(own), nearest(word, known)) {
+            (Some(library), _) => diag.help(format!("it is in the standard library: `use {library}: {own}`")),
+            (None, Some(near)) => diag.fix(format!("did you mean `{near}`?"), span, near),
+            (None, None) => diag,
         }
     }
 

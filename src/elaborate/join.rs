@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attrs;
 use super::expand::{Cx, Expander, Labeled};
+use super::foreign;
 use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -142,10 +143,7 @@ impl Expander<'_> {
                     names.push(Spanned { node: name.clone(), span: arg.value.span });
                 }
                 _ => {
-                    self.error(
-                        Diagnostic::error(codes::UNKNOWN_LABEL, format!("`{word}` takes labels"), arg.span, "not a label")
-                            .rule("branches are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
-                    );
+                    self.error(foreign::not_a_label(word, arg));
                     fine = false;
                 }
             }

@@ -44,6 +44,9 @@ impl Expander<'_> {
             diag = diag.fix(fix, name.span, own);
         } else if let Some(near) = nearest(&name.node, cx.labels.keys().map(String::as_str)) {
             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
+            // that it is not joined has the same reason
+            let near = near.to_owned();
+            cx.labels.get_mut(&near).into_iter().for_each(|label| label.used = true);
         } else if cx.env.vars.contains_key(&name.node) {
             self.error(only_a_value(diag, &name.node, cx.in_block));
             return None;

@@ -13,6 +13,7 @@ pub mod foreign;
 mod function;
 mod input;
 mod join;
+mod keys;
 mod labels;
 mod lint;
 mod load;

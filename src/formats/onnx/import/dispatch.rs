@@ -28,8 +28,15 @@ impl Importer<'_> {
         if !failed && let Some(result) = self.of_norm(call) {
             return result;
         }
+        if !failed && let Some(result) = self.of_powers(call) {
+            return result;
+        }
+        if !failed && let Some(result) = self.activation_of_axes(call) {
+            return result;
+        }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
-            "Conv" => Self::conv,
+            "Conv" if failed => return Err(String::new()),
+            "Conv" => return self.convolved(call),
             "ConvTranspose" => Self::conv_transpose,
             "BatchNormalization" => Self::norm,
             "LayerNormalization" => Self::layer_norm,
@@ -113,6 +120,7 @@ impl Importer<'_> {
             Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
             Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
             Some(Known::Norm(..)) => Err(format!("its operand {slot} is a norm, which only its values may be divided by")),
+            Some(Known::Powers(_)) => Err(format!("its operand {slot} is a power that only a mean of all places reads")),
             Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),

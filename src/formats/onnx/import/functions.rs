@@ -18,15 +18,19 @@ type Make = Box<dyn FnOnce(&mut Builder, &[Register]) -> Register>;
 impl Importer<'_> {
     /// An operator that computes a function of the library, or a function of one value with numbers.
     pub(super) fn activation(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let op = call.node.op_type();
-        let known = ACTIVATIONS.iter().filter(|a| a.op == op).find_map(|activation| library(call, activation));
-        if let Some(function) = known {
+        if let Some(function) = called(call) {
             let x = self.flow(call, 0)?;
             return self.add(call, function.into(), &[&x]);
         }
         let make = with_numbers(call).ok_or("its attributes are not supported")?;
         let x = self.term(call, 0)?;
         self.pointwise(call, "activation", &[x], make)
+    }
+
+    /// The function of the library that an operator computes, of this value.
+    pub(super) fn activation_of(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
+        let function = called(call).ok_or("its attributes are not supported")?;
+        self.add(call, function.into(), &[x])
     }
 
     /// An operator that is one of a program's functions of one value.
@@ -120,6 +124,12 @@ impl Importer<'_> {
         self.store(&y, &parameter, slope);
         Ok(y)
     }
+}
+
+/// The function of the library that an operator computes.
+fn called(call: &Call<'_>) -> Option<Elementwise> {
+    let op = call.node.op_type();
+    ACTIVATIONS.iter().filter(|activation| activation.op == op).find_map(|activation| library(call, activation))
 }
 
 /// The largest exponent of a power.

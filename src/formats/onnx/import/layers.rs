@@ -44,11 +44,10 @@ impl Importer<'_> {
         self.tensors.insert(name, tensor);
     }
 
-    pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
+    pub(super) fn conv(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
         let filters = self.filters(call)?;
         let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
-        let window = self.window(call, &x, &filters.kernel)?;
+        let window = self.window(call, x, &filters.kernel)?;
         let channels = x.shape.channels().unwrap_or(0);
         if per_group.checked_mul(groups) != Some(channels) {
             return Err(format!(
@@ -66,7 +65,7 @@ impl Importer<'_> {
             standardize: None,
             epilogue: Epilogue::default(),
         });
-        self.convolution(call, op, &x, count, filters)
+        self.convolution(call, op, x, count, filters)
     }
 
     /// Reads what any convolution has.

@@ -3,12 +3,14 @@
 mod arithmetic;
 mod axes;
 mod call;
+mod channel_conv;
 mod channels_last;
 mod conditions;
 mod conv_transpose;
 mod dispatch;
 mod flow;
 mod functions;
+mod gem;
 mod layers;
 mod names;
 mod norms;
@@ -205,6 +207,8 @@ struct Importer<'a> {
     rows: HashSet<&'a str>,
     /// Values that only operators read which take any axes.
     any_axes: HashSet<&'a str>,
+    /// Powers that are part of a generalized mean.
+    powers: HashSet<&'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
@@ -251,6 +255,7 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
+            powers: gem::powers(graph),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             normalized,
@@ -441,6 +446,9 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Norm(..)) => {
                     self.unsupported.add("output", name, "it is a Euclidean norm".to_owned());
+                }
+                Some(Known::Powers(_)) => {
+                    self.unsupported.add("output", name, "it is a mean of powers".to_owned());
                 }
                 Some(Known::Grouped(..)) => {
                     self.unsupported.add("output", name, "its channels are in groups".to_owned());

@@ -7,7 +7,9 @@ const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze",
 
 /// Whether a node takes an operand with any axes in this slot.
 pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
-    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+    // a convolution along the channels, or of a 1-D value
+    let has_length = || node.attribute.iter().any(|of| of.name() == "kernel_shape" && of.ints.len() == 1);
+    slot == 0 && (READ_ANY_AXES.contains(&node.op_type()) || (node.op_type() == "Conv" && has_length()))
 }
 
 /// Operators that compute each element on its own.

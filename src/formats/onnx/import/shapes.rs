@@ -6,7 +6,7 @@ use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Size;
 use super::tensors::TensorReader;
-use super::values::{Known, Rank};
+use super::values::{Known, MAX_LIST, Rank};
 use crate::base::tensor::Tensor;
 
 impl Importer<'_> {
@@ -130,9 +130,6 @@ impl Importer<'_> {
         Some(Known::Sizes(out, rank))
     }
 }
-
-/// The maximum length of a list.
-const MAX_LIST: usize = 64;
 
 /// The elements from `start` up to `end`. Negative indices count from the end; indices out of range are clamped.
 fn slice(list: &[Size], start: Option<i64>, end: Option<i64>) -> Vec<Size> {

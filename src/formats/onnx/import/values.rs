@@ -7,7 +7,7 @@ use crate::elementwise::Comparison;
 use crate::ir::Sides;
 
 /// The maximum length of tracked integer lists: shapes, axes, pads.
-const MAX_LIST: usize = 64;
+pub(super) const MAX_LIST: usize = 64;
 
 /// A value of the file.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(super) enum Known {
     Grouped(Flow, usize),
     /// The Euclidean norm of a value's channels, or this number if that is larger.
     Norm(Flow, f32),
+    /// Powers of a value, or their mean.
+    Powers(Powers),
     /// A constant, with the name of its initializer.
     Tensor(String, Tensor),
     /// Integers that are computed from shapes.
@@ -32,6 +34,18 @@ pub(super) enum Known {
     Condition(Condition),
     /// The result of a node that cannot be expressed. Nodes that read it report no errors.
     Failed,
+}
+
+/// Powers of a value, or their mean, until a root makes a pool of them.
+#[derive(Clone, Debug)]
+pub(super) struct Powers {
+    /// The value that is clipped from below.
+    pub x: Flow,
+    pub eps: f32,
+    /// The exponent, and its name in the file.
+    pub name: String,
+    pub p: f32,
+    pub is_mean: bool,
 }
 
 /// An operand of an elementwise node.
@@ -91,6 +105,7 @@ impl Known {
             | Known::Norm(flow, _)
             | Known::Lowest(flow, _) => Some(flow),
             Known::Axes(axes) => Some(&axes.x),
+            Known::Powers(powers) => Some(&powers.x),
             Known::Tensor(..) | Known::Sizes(..) | Known::Condition(_) | Known::Failed => None,
         }
     }
@@ -119,6 +134,7 @@ impl Known {
             | Known::ChannelsLast(_)
             | Known::Grouped(..)
             | Known::Norm(..)
+            | Known::Powers(_)
             | Known::Lowest(..)
             | Known::Condition(_)
             | Known::Failed => None,

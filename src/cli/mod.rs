@@ -84,7 +84,7 @@ enum Command {
     Convert(convert::Args),
     /// Export a network to ONNX or PyTorch
     Export(export::Args),
-    /// Import an ONNX file as readable source and a weight file
+    /// Import an ONNX file, or a network of Caffe or Darknet, as readable source and a weight file
     Import(import::Args),
     /// Create a commented starter file
     New(new::Args),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::expected::Expected;
-use super::names::first;
+use super::name_list::first;
 use super::structure::Explained;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

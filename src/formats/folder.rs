@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use super::names::listed;
+use super::name_list::listed;
 use super::tensors::WeightsError;
 
 /// The names of weight files, most specific first: those of a run (its last checkpoint, if it has not ended), then those that Hugging Face's

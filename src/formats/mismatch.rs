@@ -7,7 +7,7 @@ use std::path::Path;
 use super::expected::Expected;
 use super::structure::{self, Explained};
 use super::wrapper::Unwrapped;
-use super::{biases, names, renamed, shapes, types};
+use super::{biases, name_list, renamed, shapes, types};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::Checked;
@@ -57,7 +57,7 @@ fn differences(
     let file = path.display();
     let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
     if let [first, ..] = several[..] {
-        let message = format!("`{file}` has several sets of tensors that fit the network: under {}", names::listed(several));
+        let message = format!("`{file}` has several sets of tensors that fit the network: under {}", name_list::listed(several));
         let help = format!("choose one of them: `{file}#{}`", first.trim_end_matches('.').escape_debug());
         return vec![Diagnostic::error(codes::WEIGHTS_NAMES, message, place, "in this network").help(help)];
     }
@@ -92,7 +92,7 @@ fn differences(
     only_rest(&mut unused, &explained);
     let Explained { mut diagnostics, names: explained } = explained;
     let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
-    let list = |names: &[&str]| names::first(names, EXAMPLES);
+    let list = |names: &[&str]| name_list::first(names, EXAMPLES);
     if let Some(first) = missing.first() {
         let message = format!("`{file}` lacks tensors that the network needs: {}", list(&missing));
         diagnostics.push(Diagnostic::error(codes::WEIGHTS_MISSING, message, span(first), "needed here"));

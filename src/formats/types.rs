@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::expected::Expected;
-use super::names::first;
+use super::name_list::first;
 use super::wrapper::Unwrapped;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::expected::{self, Expected};
 use super::location::{Location, locate};
 use super::mismatch::{self, MismatchReport};
-use super::names::listed;
+use super::name_list::listed;
 use super::tensors::{Tensors, WeightsError};
 use super::wrapper::{Unwrapped, unwrapped};
 use super::{sharded, single};

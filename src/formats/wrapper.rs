@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expected::Expected;
-use super::names::first;
+use super::name_list::first;
 use super::tensors::Unread;
 use crate::base::tensor::Tensor;
 

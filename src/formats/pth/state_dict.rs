@@ -6,7 +6,7 @@ use super::entry::{self, Entry};
 use super::module;
 use super::pickle::{Heap, Object, Value};
 use crate::formats::fault::Fault;
-use crate::formats::names::listed;
+use crate::formats::name_list::listed;
 
 /// The keys that scripts use for the weights, most specific first: `module` is DeepSpeed's, `state` Composer's. Averaged weights (EMA) are
 /// not preferred.

@@ -12,7 +12,8 @@ use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
-use crate::formats::{WeightsError, npy, weights};
+use crate::formats::weights::{self, Bound};
+use crate::formats::{WeightsError, npy};
 use crate::ir::{Channels, Checked};
 use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
@@ -109,7 +110,7 @@ impl Frontend {
     /// All files that a network of this program depends on: sources, class labels, per-pixel means, weights.
     pub fn files(&self, checked: &Checked, weights: &Weights) -> Vec<PathBuf> {
         let sources = self.sources.files().filter_map(|(_, file)| file.path.clone());
-        let weights = weights_file(checked, weights).map(Path::to_path_buf);
+        let weights = weights_file(checked, weights).map(weights::file);
         sources.chain(self.named_files()).chain(weights).collect()
     }
 
@@ -148,8 +149,14 @@ impl Frontend {
 
     /// Elaborates and checks a network. `None` if there are errors, from this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
+        let checked = self.inspect(network, set);
+        if self.has_errors() { None } else { checked }
+    }
+
+    /// The same for a network that is only looked at: one that breaks its expectations is returned too.
+    pub fn inspect(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
-        let mut checked = elaborated.and_then(|elaborated| check::check(elaborated, &mut self.diagnostics));
+        let mut checked = elaborated.and_then(|elaborated| check::inspect(elaborated, &mut self.diagnostics));
         if let Some(checked) = &mut checked {
             self.diagnostics.extend(load_pixel_mean(checked, self.program.files()));
         }
@@ -157,9 +164,13 @@ impl Frontend {
         let mut seen = std::collections::HashSet::new();
         self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
         self.without_noise();
-        if self.has_errors() { None } else { checked }
+        let is_of_expectations = |diag: &Diagnostic| !diag.is_error() || diag.code.0.starts_with(EXPECTATIONS);
+        checked.filter(|_| self.diagnostics.iter().all(is_of_expectations))
     }
 }
+
+/// What the codes of failed expectations begin with.
+const EXPECTATIONS: &str = "E04";
 
 /// Reads the per-pixel mean of the input if `preprocess` names a file. Returns an error diagnostic if it is unusable.
 fn load_pixel_mean(checked: &mut Checked, files: &dyn FileSystem) -> Option<Diagnostic> {
@@ -279,14 +290,19 @@ impl Frontend {
 
     /// Loads or initializes the parameters of a checked network.
     pub fn params(&self, checked: &Checked, from: &Weights) -> Result<ParamStore, CompileError> {
+        self.params_noting(checked, from).map(|bound| bound.params)
+    }
+
+    /// Like [`Frontend::params`], with the choices that were made in reading a file.
+    pub fn params_noting(&self, checked: &Checked, from: &Weights) -> Result<Bound, CompileError> {
         if let Weights::Init(seed) = from {
-            return Ok(init::init(checked, *seed)?);
+            return Ok(Bound { params: init::init(checked, *seed)?, notes: Vec::new() });
         }
         let Some(path) = weights_file(checked, from) else {
             return Err(CompileError::NoWeights { network: checked.network.name.clone() });
         };
         let tensors = weights::open(path)?;
-        weights::bind(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
+        weights::bind_noting(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
     }
 
     fn refused(&self, diagnostics: Vec<Diagnostic>) -> CompileError {

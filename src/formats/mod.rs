@@ -1,22 +1,40 @@
-//! File formats: safetensors, PyTorch's `.pth`, npy and npz, ONNX, the artifact. Files are not trusted: sizes are checked before memory is
+//! File formats: safetensors, PyTorch's `.pth`, npy and npz, ONNX, Caffe, Darknet, the artifact. Files are not trusted: sizes are checked before memory is
 //! allocated, and every error names the file.
 
 pub mod artifact;
+mod biases;
+#[cfg(feature = "cli")]
+pub mod caffe;
+#[cfg(feature = "cli")]
+pub mod darknet;
 mod expected;
 mod fault;
+mod folder;
 pub mod kind;
+#[cfg(feature = "cli")]
+pub mod layer_list;
+mod location;
 pub mod mismatch;
+mod name_list;
+#[cfg(feature = "onnx")]
+mod names;
 pub mod npy;
 pub mod npz;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "onnx")]
+mod protobuf;
 pub mod pth;
+mod renamed;
 pub mod safetensors;
+mod shapes;
 pub mod sharded;
 mod single;
 mod structure;
 pub mod tensors;
+mod types;
 pub mod weights;
+mod wrapper;
 mod zip_archive;
 
 pub use mismatch::MismatchReport;

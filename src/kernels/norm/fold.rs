@@ -28,8 +28,8 @@ struct Places {
 }
 
 impl Tiles for Places {
-    fn count(&self) -> usize {
-        self.strip.count
+    fn strip(&self) -> &PlaceStrip {
+        &self.strip
     }
 
     #[inline(always)]

@@ -20,8 +20,8 @@ struct Normalize {
 }
 
 impl Tiles for Normalize {
-    fn count(&self) -> usize {
-        self.strip.count
+    fn strip(&self) -> &PlaceStrip {
+        &self.strip
     }
 
     /// The gradient is `(dy - x * sum(x * dy) / norm^2) / norm`, and `dy / eps` where the norm is smaller than that.

@@ -111,8 +111,8 @@ pub(super) struct Forward {
 }
 
 impl Tiles for Forward {
-    fn count(&self) -> usize {
-        self.strip.count
+    fn strip(&self) -> &PlaceStrip {
+        &self.strip
     }
 
     #[inline(always)]
@@ -148,8 +148,8 @@ pub(super) struct InputGrad {
 }
 
 impl Tiles for InputGrad {
-    fn count(&self) -> usize {
-        self.strip.count
+    fn strip(&self) -> &PlaceStrip {
+        &self.strip
     }
 
     /// With `g = weight * dy`: `inverse * (g - mean(g) - xhat * mean(g * xhat))`.
@@ -205,8 +205,8 @@ pub(super) struct ParamSums {
 }
 
 impl Tiles for ParamSums {
-    fn count(&self) -> usize {
-        self.strip.count
+    fn strip(&self) -> &PlaceStrip {
+        &self.strip
     }
 
     #[inline(always)]

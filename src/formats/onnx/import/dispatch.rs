@@ -11,17 +11,27 @@ use crate::ir::Op;
 pub(super) type ImportResult<T> = Result<T, String>;
 
 impl Importer<'_> {
+    /// The results of a node.
+    pub(super) fn results(&mut self, call: &Call<'_>) -> ImportResult<Vec<Known>> {
+        let mut operands = call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
+        if operands.all(|known| matches!(known, Known::Tensor(..) | Known::Sizes(..))) {
+            if let Some(known) = self.fold(call)? {
+                return Ok(vec![known]);
+            }
+            if let Some(results) = self.evaluated(call)? {
+                return Ok(results);
+            }
+        }
+        match call.node.op_type() {
+            "Split" => self.split(call),
+            _ => self.call(call).map(|known| vec![known]),
+        }
+    }
+
+    /// The result of a node that has one.
     pub(super) fn call(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let op = call.node.op_type();
-        let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
-        let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows = operands().any(|known| !matches!(known, Known::Tensor(..) | Known::Sizes(..) | Known::Failed));
-        if !flows
-            && !failed
-            && let Some(known) = self.fold(call)?
-        {
-            return Ok(known);
-        }
+        let failed = call.node.input.iter().any(|name| matches!(self.values.get(name.as_str()), Some(Known::Failed)));
         if !failed && let Some(result) = self.channels_last(call) {
             return result;
         }

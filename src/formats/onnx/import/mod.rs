@@ -5,6 +5,7 @@ mod axes;
 mod call;
 mod channels_last;
 mod conditions;
+mod constants;
 mod conv_transpose;
 mod dispatch;
 mod flow;
@@ -210,6 +211,10 @@ struct Importer<'a> {
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
+    /// The number of values that constants took to evaluate.
+    work: usize,
+    /// How often each value is still read by nodes that follow, or as an output.
+    left: HashMap<&'a str, usize>,
     /// The sizes of the batch axes, if the file states them.
     batch: Vec<Option<i64>>,
     name: &'a str,
@@ -240,6 +245,7 @@ impl<'a> Importer<'a> {
             graph: Graph::default(),
             shapes: Vec::new(),
             values: HashMap::new(),
+            left: uses.clone(),
             uses,
             shared: HashSet::new(),
             tensors: BTreeMap::new(),
@@ -255,6 +261,7 @@ impl<'a> Importer<'a> {
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             normalized,
             opset,
+            work: 0,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
             lines: ranges.into_iter().map(|range| Span::new(file, range)).collect(),
@@ -382,10 +389,7 @@ impl<'a> Importer<'a> {
         if let Some(name) = node.output.iter().find(|name| !name.is_empty() && self.values.contains_key(name.as_str())) {
             return Err(OnnxError::Damaged { reason: format!("two nodes produce `{name}`") });
         }
-        let is_split = !is_function && matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "Split";
-        let result = if is_split {
-            self.split(&call)
-        } else if is_function || !matches!(node.domain(), "" | "ai.onnx") {
+        let result = if is_function || !matches!(node.domain(), "" | "ai.onnx") {
             Err(format!(
                 "it is an operator of {}",
                 if node.domain().is_empty() { "the file itself".to_owned() } else { format!("`{}`", node.domain()) }
@@ -393,7 +397,7 @@ impl<'a> Importer<'a> {
         } else if node.op_type() == "Constant" {
             self.constant(&call, reader)?.map(|known| vec![known])
         } else {
-            self.call(&call).map(|known| vec![known])
+            self.results(&call)
         };
         let results = result.unwrap_or_else(|reason| {
             if !reason.is_empty() {
@@ -415,7 +419,19 @@ impl<'a> Importer<'a> {
             }
             self.values.insert(name, known);
         }
+        self.release(node);
         Ok(())
+    }
+
+    /// Drops the constants that a node was the last to read: evaluated weights take memory.
+    fn release(&mut self, node: &'a NodeProto) {
+        for name in &node.input {
+            let Some(left) = self.left.get_mut(name.as_str()) else { continue };
+            *left = left.saturating_sub(1);
+            if *left == 0 && matches!(self.values.get(name.as_str()), Some(Known::Tensor(..))) {
+                self.values.remove(name.as_str());
+            }
+        }
     }
 
     fn outputs(&mut self, graph: &'a GraphProto) {

@@ -113,6 +113,11 @@ pub(super) fn statement(op: &Op, operand: Option<&Shape>) -> Statement {
     Statement { word: word.to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
 }
 
+/// Whether an operator joins paths that can be written as arms: `add`, `mul` or `concat`.
+pub(super) fn is_join(op: &Op) -> bool {
+    op.is_add() || op.is_mul() || matches!(op, Op::Concat)
+}
+
 /// Whether a shape has one spatial axis (1-D inputs).
 pub(super) fn is_signal(shape: Option<&Shape>) -> bool {
     shape.and_then(Shape::dims).is_some_and(|dims| dims.len() == 2)

@@ -150,18 +150,16 @@ impl Blocks<'_> {
         let node = self.net.node(join.node);
         let (word, is_concat) = (node.op.word().to_owned(), matches!(node.op, Op::Concat));
         let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
-        // the first arm of a concatenation may have no scope although all others have one
-        let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
-        let unscoped = join.arms.split_first().is_some_and(|(first, rest)| !scoped(first) && rest.iter().all(scoped));
         let mut arms = Vec::new();
         for (slot, items) in join.arms.iter().enumerate() {
             let mut inner = Built::default();
             // the first arm of a sum or product continues the main path
-            let main = slot == 0 && (!is_concat || unscoped && depth != NO_NAMES);
+            let main = slot == 0 && !is_concat;
             let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
+            // only the paths of a join can be without a name
+            let deeper = if scope.is_none() && attrs::is_join(&node.op) { depth } else { deeper };
             let name = match name {
-                None if main && is_concat => Name::Main,
-                None => Name::Any,
+                None => Name::None,
                 Some(name) => match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
                     stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
                         let number = name[stem.len()..].parse::<i64>().unwrap_or(0);
@@ -174,7 +172,7 @@ impl Blocks<'_> {
             };
             let hint = match &name {
                 Name::Plain(name) => name.clone(),
-                Name::Any | Name::Main | Name::Numbered(_) => String::new(),
+                Name::None | Name::Numbered(_) => String::new(),
             };
             self.arm(items, scope, deeper, &hint, &mut inner);
             out.holes.append(&mut inner.holes);

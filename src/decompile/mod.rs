@@ -24,6 +24,7 @@ mod function;
 mod group;
 mod irregular;
 mod iso;
+mod joins;
 mod names;
 mod net;
 mod print;

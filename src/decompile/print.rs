@@ -1,6 +1,6 @@
 //! Writes the source of a recovered network.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::attrs::{self, Val};
 use super::blocks::{Block, Blocks, ByIndex, Call, Run, by_index};
@@ -9,10 +9,9 @@ use super::function;
 use super::names;
 use super::net::Net;
 use super::stage::{MapChange, Policies, Policy, map_change};
-use super::stmt::{Arm, Expr, Hole, Label, Line, Name, OpStmt, Stmt, statements};
+use super::stmt::{Expr, Hole, Stmt, statements};
 use super::writer::{self, Writer, fresh, with_label};
 use crate::ir::LayerNumbers;
-use crate::syntax::prelude;
 
 /// The network's name, documentation, parameters and expectations.
 pub(super) struct Header<'f> {
@@ -27,21 +26,21 @@ pub(super) struct Header<'f> {
 /// The state while a body is written.
 pub(super) struct Body<'b> {
     /// The text of each hole, in order; `None` if it is not written.
-    holes: std::vec::IntoIter<Option<String>>,
+    pub holes: std::vec::IntoIter<Option<String>>,
     /// For each call, in order, the scopes of its instances.
     calls: std::vec::IntoIter<Vec<usize>>,
     /// The policies that give its `add shortcut`.
     shortcut: Vec<Policy>,
     pub used_labels: &'b mut HashSet<String>,
     /// The `filters` of the previous stage, and the dilation at its end.
-    filters: Option<i64>,
+    pub filters: Option<i64>,
     dilation: i64,
     /// The number of statements before the value that `add shortcut` projects, which needs a label.
     project_from: Option<usize>,
     /// Whether this is the network's own body, not inside a scope.
     top: bool,
     /// Whether it is inside an arm: the design rules only apply to the network's main path.
-    in_arm: bool,
+    pub in_arm: bool,
 }
 
 pub(super) struct Printer<'p> {
@@ -50,12 +49,12 @@ pub(super) struct Printer<'p> {
     pub policies: &'p Policies,
     pub text: Writer,
     /// The current policy; `None` in a block, where it depends on the block's user.
-    policy: Option<Policy>,
+    pub policy: Option<Policy>,
     /// The `filters` of the previous stage, for the design rule.
-    last_stage: Option<i64>,
+    pub last_stage: Option<i64>,
     stages: Vec<(String, usize)>,
     /// Outputs that are declared at the end.
-    deferred_outputs: Vec<(usize, String)>,
+    pub deferred_outputs: Vec<(usize, String)>,
 }
 
 impl<'p> Printer<'p> {
@@ -275,7 +274,6 @@ impl<'p> Printer<'p> {
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
                 Stmt::Join { word, arms } => {
-                    numbers.next(word);
                     self.join(word, arms, numbers, at);
                 }
                 Stmt::Scope { name, sequential, body } => {
@@ -312,15 +310,14 @@ impl<'p> Printer<'p> {
     }
 
     /// The arguments of a statement, with a leading space.
-    fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
+    pub fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|key| (key.as_str(), at.holes.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|operator| operator.schema.positional());
-        let is_function = prelude::find(word).is_some();
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
             // a first argument without a key would be read as the positional one
-            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && (first.is_some() || is_function));
+            let short = first == Some(key) || value == key && !leads;
             leads = false;
             Some(if short { value } else { format!("{key}: {value}") })
         };
@@ -329,7 +326,7 @@ impl<'p> Printer<'p> {
     }
 
     /// The operands of a statement after the current value. Those of a function that has several are given by their names.
-    fn operands(&self, word: &str, labels: Vec<String>) -> Vec<String> {
+    pub fn operands(&self, word: &str, labels: Vec<String>) -> Vec<String> {
         match self.net.functions.iter().find(|function| function.name == word) {
             Some(function) if labels.len() > 1 => {
                 let names = function.values().skip(1).map(|slot| &function.operands[slot].name);
@@ -363,88 +360,6 @@ impl<'p> Printer<'p> {
         if at.top {
             self.text.gap();
         }
-    }
-
-    fn join(&mut self, word: &str, arms: &[Arm], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let name = |arm: &Arm, fallback: &str| match &arm.name {
-            Name::Plain(name) => name.clone(),
-            Name::Any | Name::Main | Name::Numbered(_) => fallback.to_string(),
-        };
-        let free = |arm: &Arm| match &arm.name {
-            Name::Plain(name) => names::is_path(name) && !at.used_labels.contains(name),
-            Name::Any | Name::Main => true,
-            Name::Numbered(_) => false,
-        };
-        let Some((main, sides)) = arms.split_first() else { return };
-        let is_parallel = matches!(word, "add" | "mul" | "concat");
-        let branches = !is_parallel || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
-        if branches {
-            // the main path's holes come first
-            let mut inner = Writer::default();
-            std::mem::swap(&mut inner, &mut self.text);
-            self.text.indent = inner.indent;
-            let before = self.policy.clone();
-            self.stmts(&main.body, numbers, at);
-            let after = std::mem::replace(&mut self.policy, before.clone());
-            let main_text = std::mem::replace(&mut self.text, inner);
-            let mut operands = Vec::new();
-            // the stages of a side path have no predecessor or successor
-            let (filters, last_stage) = (at.filters, self.last_stage);
-            let in_arm = std::mem::replace(&mut at.in_arm, true);
-            for arm in sides {
-                (at.filters, self.last_stage) = (None, None);
-                let fallback = match (word, arm.body.is_empty()) {
-                    (_, true) => "same",
-                    ("mul", false) => "gate",
-                    _ => "side",
-                };
-                let label = fresh(&name(arm, fallback), at.used_labels);
-                if arm.body.is_empty() {
-                    self.text.line(&format!("branch {label} {{ }}"));
-                } else {
-                    self.text.open(&format!("branch {label}"));
-                    self.stmts(&arm.body, &mut LayerNumbers::default(), at);
-                    self.policy.clone_from(&before);
-                    self.text.close();
-                }
-                operands.push(label);
-            }
-            (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
-            self.policy = after;
-            self.text.out.push_str(&main_text.out);
-            let how = if word == "upsample" { "nearest, like: " } else { "" };
-            self.text.line(&format!("{word} {how}{}", self.operands(word, operands).join(", ")));
-            return;
-        }
-        let (filters, last_stage) = (at.filters, self.last_stage);
-        let in_arm = std::mem::replace(&mut at.in_arm, true);
-        self.text.open(&format!("parallel {word}"));
-        for (slot, arm) in arms.iter().enumerate() {
-            let label = match &arm.name {
-                Name::Numbered(stem) => {
-                    let number = at.holes.next().flatten().unwrap_or_default();
-                    if number.parse::<i64>().is_ok() {
-                        names::label(&format!("{stem}{number}"))
-                    } else {
-                        format!("\"{stem}{{{number}}}\"")
-                    }
-                }
-                Name::Plain(name) => names::label(name),
-                Name::Any if arm.body.is_empty() => "same".to_string(),
-                // a scope may contain several such joins
-                Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.used_labels),
-            };
-            (at.filters, self.last_stage) = (None, None);
-            if arm.body.is_empty() {
-                self.text.line(&format!("{label} {{ }}"));
-            } else {
-                self.text.open(&label);
-                self.stmts(&arm.body, &mut LayerNumbers::default(), at);
-                self.text.close();
-            }
-        }
-        self.text.close();
-        (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
     }
 
     fn call(&mut self, block: usize, label: Option<&str>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
@@ -582,46 +497,6 @@ impl<'p> Printer<'p> {
         at.used_labels.insert(label.to_string());
     }
 
-    /// Writes an irregular region line by line.
-    fn irregular(&mut self, lines: &[Line], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let mut labels: HashMap<usize, String> = HashMap::new();
-        for line in lines {
-            match line {
-                Line::Main(statement) => self.statement(statement, &labels, numbers, at),
-                Line::Mark(label) => {
-                    let name = fresh("value", at.used_labels);
-                    self.text.line(&format!("branch {name} {{ }}"));
-                    labels.insert(*label, name);
-                }
-                Line::Branch { label, name, from, body } => {
-                    let name = fresh(name.as_deref().unwrap_or("path"), at.used_labels);
-                    let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
-                    self.text.open(&format!("branch {name}{from}"));
-                    let mut inner = LayerNumbers::default();
-                    body.iter().for_each(|statement| self.statement(statement, &labels, &mut inner, at));
-                    self.text.close();
-                    labels.insert(*label, name);
-                }
-                Line::Output { output, label } => {
-                    self.deferred_outputs.push((*output, labels.get(label).cloned().unwrap_or_default()));
-                }
-            }
-        }
-    }
-
-    fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let label = writer::label(numbers, &stmt.word, stmt.leaf.as_deref());
-        at.used_labels.extend(label.clone());
-        let mut line = format!("{}{}", stmt.word, self.args(&stmt.word, stmt.expression.as_deref(), &stmt.keys, at));
-        let like = stmt.word == "upsample";
-        let others = stmt.others.iter().map(|other| label_text(other, labels)).collect();
-        for (i, other) in self.operands(&stmt.word, others).into_iter().enumerate() {
-            let comma = if i == 0 && stmt.keys.is_empty() { " " } else { ", " };
-            line.push_str(&format!("{comma}{}{other}", if like { "like: " } else { "" }));
-        }
-        self.text.line(&with_label(line, label.as_deref()));
-    }
-
     /// Declares the current value as an output.
     pub fn output(&mut self, output: usize, at: &mut Body<'_>) {
         let name = &self.net.outputs[output].0;
@@ -653,11 +528,4 @@ impl<'p> Printer<'p> {
 /// The text of a hole in the network's own body.
 fn literal(hole: &Hole) -> Option<String> {
     (!hole.default).then(|| hole.value.to_string())
-}
-
-fn label_text(label: &Label, labels: &HashMap<usize, String>) -> String {
-    match label {
-        Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
-        Label::Input(name) => name.clone(),
-    }
 }

@@ -43,10 +43,8 @@ pub(super) struct Arm {
 /// The name of a join's arm.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Name {
-    /// Any name: it is irrelevant.
-    Any,
     /// No name: its layers are in the surrounding scope, like those of the main path.
-    Main,
+    None,
     Plain(String),
     /// A prefix such as `denselayer` and a number, which is a hole.
     Numbered(String),
@@ -192,7 +190,8 @@ fn name(hole: &Hole, params: &[Param]) -> String {
     let plain = match hole.key.as_str() {
         // `pad` is an operator
         "pad" => "padding",
-        "filters" if !hole.arm.is_empty() => hole.arm.as_str(),
+        // an arm's label can be a number
+        "filters" if super::names::is_word(&hole.arm) => hole.arm.as_str(),
         key => key,
     };
     let plain = if super::names::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
@@ -222,13 +221,28 @@ pub(super) fn without_names(stmts: &[Stmt]) -> Vec<Stmt> {
             }
             Stmt::Scope { body, .. } => out.extend(without_names(body)),
             Stmt::Join { word, arms } => {
-                let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: without_names(&arm.body) }).collect();
+                let arms = arms.iter().map(|arm| Arm { name: Name::None, body: without_names(&arm.body) }).collect();
                 out.push(Stmt::Join { word: word.clone(), arms });
             }
             other => out.push(other.clone()),
         }
     }
     out
+}
+
+/// Whether names of layers or scopes in these statements follow from the scope that they are in.
+pub(super) fn have_names(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::Op { leaf: name, .. } | Stmt::Call { label: name, .. } => name.is_some(),
+        Stmt::Join { arms, .. } => arms.iter().any(|arm| arm.name != Name::None || have_names(&arm.body)),
+        Stmt::Irregular(lines) => lines.iter().any(|line| match line {
+            Line::Main(statement) => statement.leaf.is_some(),
+            Line::Branch { name, .. } => name.is_some(),
+            Line::Mark(_) | Line::Output { .. } => false,
+        }),
+        Stmt::Scope { .. } | Stmt::Run(_) | Stmt::Side { .. } => true,
+        Stmt::Shortcut | Stmt::Output(_) => false,
+    })
 }
 
 /// The number of statements that are numbered in a `sequential`.

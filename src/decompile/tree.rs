@@ -268,22 +268,43 @@ impl Item {
 /// The arm of a sum that can be written as a shortcut: the value itself, a projection, or subsampling and zero padding. `None` if
 /// neither arm is of such a kind, or both are empty.
 pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
-    if !net.node(join.node).op.is_add() || join.arms.len() != 2 {
+    let [first, second] = &join.arms[..] else { return None };
+    if !net.node(join.node).op.is_add() {
         return None;
     }
-    let gather = |arm: &[Item]| {
-        let mut list = Vec::new();
-        arm.iter().for_each(|item| item.nodes(&mut |id| list.push(&net.node(id).op)));
-        list
-    };
-    let work = |arm: &[Item]| {
-        let list = gather(arm);
-        (list.iter().filter(|op| matches!(op, Op::Conv(_))).count(), list.len())
-    };
-    let simple = |arm: &[Item]| {
-        let fits = |op: &&Op| op.is_norm() || matches!(op, Op::Conv(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
-        work(arm).0 <= 1 && work(arm).1 <= 4 && gather(arm).iter().all(fits)
-    };
-    let slot = usize::from(work(&join.arms[0]) >= work(&join.arms[1]));
-    (simple(&join.arms[slot]) && !join.arms[1 - slot].is_empty()).then_some(slot)
+    let (first, second) = (ArmOps::of(net, first), ArmOps::of(net, second));
+    let (slot, arm, path) = if first.work() < second.work() { (0, first, second) } else { (1, second, first) };
+    (arm.is_shortcut() && !path.ops.is_empty()).then_some(slot)
+}
+
+/// The operators of an arm.
+struct ArmOps<'n> {
+    ops: Vec<&'n Op>,
+}
+
+impl<'n> ArmOps<'n> {
+    fn of(net: &'n Net, arm: &[Item]) -> ArmOps<'n> {
+        let mut ops = Vec::new();
+        arm.iter().for_each(|item| item.nodes(&mut |id| ops.push(&net.node(id).op)));
+        ArmOps { ops }
+    }
+
+    fn kernels(&self) -> impl Iterator<Item = [usize; 2]> {
+        self.ops.iter().filter_map(|op| if let Op::Conv(conv) = op { Some(conv.kernel) } else { None })
+    }
+
+    /// Convolutions, operators, and pixels of all kernels: of two arms, that with less is the shortcut.
+    fn work(&self) -> (usize, usize, usize) {
+        (self.kernels().count(), self.ops.len(), self.kernels().map(|[h, w]| h.saturating_mul(w)).fold(0, usize::saturating_add))
+    }
+
+    fn is_shortcut(&self) -> bool {
+        let projects = |op: &&Op| op.is_norm() || matches!(op, Op::Conv(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
+        let pads = |op: &&Op| matches!(op, Op::Subsample(_) | Op::Pad(_));
+        match self.kernels().count() {
+            0 => self.ops.iter().all(pads),
+            1 => self.ops.len() <= 4 && self.ops.iter().all(projects),
+            _ => false,
+        }
+    }
 }

@@ -42,16 +42,22 @@ impl Writer {
     }
 
     pub fn open(&mut self, line: &str) {
-        self.line(&format!("{line} {{"));
+        let blank = if line.is_empty() { "" } else { " " };
+        self.line(&format!("{line}{blank}{{"));
         self.indent += 1;
     }
 
     pub fn close(&mut self) {
+        self.close_with("");
+    }
+
+    /// A `}` with what follows it.
+    pub fn close_with(&mut self, rest: &str) {
         self.indent = self.indent.saturating_sub(1);
         if self.out.ends_with("\n\n") {
             self.out.pop();
         }
-        self.line("}");
+        self.line(&format!("}}{rest}"));
     }
 }
 

@@ -24,6 +24,11 @@ impl LayerNumbers {
         LayerNumbers { sequence: Some(0), ..LayerNumbers::default() }
     }
 
+    /// Whether they are those of a `sequential`.
+    pub fn is_sequence(&self) -> bool {
+        self.sequence.is_some()
+    }
+
     /// The name of an unlabeled statement with this operator, without the scope's prefix.
     pub fn next(&mut self, word: &str) -> String {
         match &mut self.sequence {

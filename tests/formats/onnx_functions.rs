@@ -148,3 +148,25 @@ fn source_is_the_same(imported: &Imported, x: &ArrayD<f32>, expected: &ArrayD<f3
     let y = interp::run(&net.canonical(), &params, &[("input", x.view())]).unwrap();
     assert!(far(y.main(), expected) < 1e-5, "{}", found.source);
 }
+
+/// A spatial gate (Woo et al. 2018, "CBAM") multiplies any number of channels: it is read once for all of them, not copied.
+#[test]
+fn a_gate_for_each_pixel_fits_any_number_of_channels() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.onnx");
+    for (operation, channels) in [("x * gate", 2), ("x * gate", 65), ("gate * x", 512), ("x + gate", 65)] {
+        let text = format!(
+            "resnet 1\nelementwise gated(x, gate: pixel) = {operation}\nnetwork net {{\n  input {channels} x 3 x 4\n  \
+             branch gate {{ mean over: channels; sigmoid }}\n  gated gate\n}}\n"
+        );
+        let net = Frontend::text("gate.resnet", &text).check("net", &[]).unwrap();
+        let params = ParamStore::default();
+        write(&path, &net, &params, &Source::default(), &ExportOptions::default()).unwrap();
+        let imported = open(&path).unwrap();
+        let ops: Vec<String> = imported.graph.ids().map(|id| describe(&imported.graph.node(id).op)).collect();
+        assert!(ops.len() == 4 && !ops.contains(&"concat".to_owned()), "{operation} with {channels} channels: {ops:?}");
+        let x = noise(5, &[2, channels, 3, 4]);
+        let expected = interp::run(&net.canonical(), &params, &[("input", x.view())]).unwrap().main().clone();
+        source_is_the_same(&imported, &x, &expected);
+    }
+}

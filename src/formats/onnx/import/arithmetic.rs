@@ -4,6 +4,7 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Flow;
+use super::pointwise::has_single_channel;
 use super::values::{Known, PerChannel, Term, per_channel};
 use crate::base::tensor::Tensor;
 use crate::elementwise::{Binary, Builder, Register, Unary};
@@ -38,6 +39,9 @@ impl Importer<'_> {
 
     /// The sum of two values.
     pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<Flow> {
+        if has_single_channel(&a, &b) {
+            return self.pointwise(call, "sum", &[Term::Flow(a), Term::Flow(b)], |b, x| chain(b, Binary::Add, x));
+        }
         let (a, b) = self.broadcast(call, a, b)?;
         let sum = Elementwise::add(2).ok_or("it has too many operands")?;
         self.add(call, sum.into(), &[&a, &b])
@@ -77,6 +81,9 @@ impl Importer<'_> {
             if is_gate(gate, x) {
                 return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[x, gate]);
             }
+        }
+        if has_single_channel(a, b) {
+            return self.pointwise(call, "multiply", &terms, |b, x| chain(b, Binary::Mul, x));
         }
         let (a, b) = self.broadcast(call, a.clone(), b.clone())?;
         self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&a, &b])

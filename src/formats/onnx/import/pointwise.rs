@@ -133,6 +133,13 @@ impl Importer<'_> {
     }
 }
 
+/// Whether one of two values has a single channel, as a spatial gate does, for all channels of the other. A function reads it once
+/// for them all, where a join of equal shapes would need as many copies.
+pub(super) fn has_single_channel(a: &Flow, b: &Flow) -> bool {
+    let is_single = |x: &Flow, whole: &Flow| matches!(kind(x, whole), Some(Broadcast::Pixel | Broadcast::Scalar));
+    is_single(a, b) || is_single(b, a)
+}
+
 /// How a value is broadcast to the shape of another; `None` if it is not.
 fn kind(flow: &Flow, whole: &Flow) -> Option<Broadcast> {
     let (own, whole) = (flow.dims(), whole.dims());

@@ -27,10 +27,17 @@ pub(super) struct Args {
     /// Name of the network [default: the name of the output file, or else of the ONNX file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Values of the file that become the outputs; what they do not need is left out
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    outputs: Vec<String>,
+    /// Keep the names of the file's tensors, so that the state dict that it was exported from can be loaded
+    #[arg(long)]
+    keep_names: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let imported = onnx::open(&args.file).map_err(|error| Failure::Input(format!("`{}`: {error}", args.file.display())))?;
+    let how = onnx::ReadOptions { outputs: args.outputs.clone(), keep_names: args.keep_names, ..onnx::ReadOptions::default() };
+    let imported = onnx::open_with(&args.file, &how).map_err(|error| Failure::Input(format!("`{}`: {error}", args.file.display())))?;
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| args.output.as_deref().and_then(stem)).or_else(|| stem(&args.file));
     let file = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -38,6 +45,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         network: name.unwrap_or_else(|| "imported".to_owned()),
         doc: Some(format!("Imported from {file}.")),
         classes: true,
+        keep_names: args.keep_names,
     };
     let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
     writable(written, &[&imported.data_files[..], std::slice::from_ref(&args.file)].concat())?;
@@ -151,7 +159,14 @@ fn renamed(tensors: BTreeMap<String, Tensor>, made: &Decompiled) -> BTreeMap<Str
     let names: BTreeMap<&str, &str> = made.renamed().collect();
     let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {
         Some((layer, role)) => format!("{layer}.{role}"),
-        None => name,
+        // the only parameter of a function may have the layer's own name
+        None => names.get(name.as_str()).map(|layer| of_function(&name, layer)).unwrap_or(name),
     };
     tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
+}
+
+/// The tensor of a function's only parameter, whose layer has another name now.
+fn of_function(tensor: &str, layer: &str) -> String {
+    let own = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    if own(layer) == own(tensor) { layer.to_owned() } else { format!("{layer}.{}", own(tensor)) }
 }

@@ -20,8 +20,14 @@ impl Importer<'_> {
             if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, true)? {
                 return Ok(y);
             }
+            if let Some(y) = self.learned(call, slot, &x, Binary::Add)? {
+                return Ok(y);
+            }
             let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, PerChannel::One(1.0), shift);
+        }
+        if let Some(y) = self.learned_number(call, Binary::Add)? {
+            return Ok(y);
         }
         let terms = self.terms(call)?;
         let flows: Option<Vec<&Flow>> = terms.iter().map(Term::flow).collect();
@@ -66,8 +72,14 @@ impl Importer<'_> {
             if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, false)? {
                 return Ok(y);
             }
+            if let Some(y) = self.learned(call, slot, &x, Binary::Mul)? {
+                return Ok(y);
+            }
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, scale, PerChannel::One(0.0));
+        }
+        if let Some(y) = self.learned_number(call, Binary::Mul)? {
+            return Ok(y);
         }
         let terms = self.terms(call)?;
         let [Term::Flow(a), Term::Flow(b)] = &terms[..] else {

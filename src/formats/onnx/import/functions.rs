@@ -98,7 +98,7 @@ impl Importer<'_> {
         let parameter = function.learned().next().map(|slot| function.operands[slot].name.clone()).unwrap_or_default();
         let layer = self.layer(call, &name, &function.name);
         let y = self.add_named(function.into(), layer, &[&x])?;
-        self.store(&y, &parameter, slope);
+        self.store_operand(&y, &parameter, slope);
         Ok(y)
     }
 }

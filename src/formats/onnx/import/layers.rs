@@ -44,6 +44,13 @@ impl Importer<'_> {
         self.tensors.insert(name, tensor);
     }
 
+    /// Stores a learned operand of a function, under the name that the network's parameters have.
+    pub(super) fn store_operand(&mut self, layer: &Flow, operand: &str, tensor: Tensor) {
+        let node = self.graph.node(layer.value.node);
+        let name = if node.op.is_parameter(&node.name) { node.name.clone() } else { format!("{}.{operand}", node.name) };
+        self.tensors.insert(name, tensor);
+    }
+
     pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let filters = self.filters(call)?;

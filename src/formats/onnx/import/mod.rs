@@ -11,9 +11,11 @@ mod dispatch;
 mod flow;
 mod functions;
 mod layers;
+mod learned;
 mod names;
 mod norms;
 mod order;
+mod outputs;
 mod pointwise;
 mod readers;
 mod rearrange;
@@ -58,11 +60,15 @@ pub struct ReadOptions {
     pub given: Vec<(String, Tensor)>,
     /// The folder of the actual file, if the ONNX file is a symbolic link. Links to external data may point into it.
     pub linked: Option<PathBuf>,
+    /// The values that become the outputs, instead of those of the file; none for those.
+    pub outputs: Vec<String>,
+    /// Whether parameters keep the names of the file, so that the state dict that it was exported from can be loaded.
+    pub keep_names: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> ReadOptions {
-        ReadOptions { batch_axes: 1, given: Vec::new(), linked: None }
+        ReadOptions { batch_axes: 1, given: Vec::new(), linked: None, outputs: Vec::new(), keep_names: false }
     }
 }
 
@@ -125,10 +131,15 @@ impl Imported {
 
 /// Opens an ONNX file.
 pub fn open(path: &Path) -> Result<Imported, OnnxError> {
+    open_with(path, &ReadOptions::default())
+}
+
+/// Opens an ONNX file with options.
+pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Imported, OnnxError> {
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let linked = std::fs::canonicalize(path).ok().and_then(|real| Some(real.parent()?.to_owned()));
-    read(&bytes, folder, &ReadOptions { linked, ..ReadOptions::default() }).map_err(|error| {
+    read(&bytes, folder, &ReadOptions { linked, ..options.clone() }).map_err(|error| {
         match (&error, kind::of_model(&bytes)) {
             (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
             _ => error,
@@ -143,7 +154,10 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
     limits::check(file)?;
     // the values of tensors become slices of these bytes, which are slices of the file
     let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
-    let model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
+    let mut model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
+    if let Some(graph) = model.graph.as_mut().filter(|_| !options.outputs.is_empty()) {
+        outputs::cut(graph, &options.outputs)?;
+    }
     let graph = model.graph.as_ref().ok_or_else(|| damaged("it contains no graph".to_owned()))?;
     if model.opset_import.is_empty() {
         return Err(damaged("it does not state its opset version".to_owned()));
@@ -211,6 +225,7 @@ struct Importer<'a> {
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
+    keep_names: bool,
     /// The number of values that constants took to evaluate.
     work: usize,
     /// How often each value is still read by nodes that follow, or as an output.
@@ -261,6 +276,7 @@ impl<'a> Importer<'a> {
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             normalized,
             opset,
+            keep_names: options.keep_names,
             work: 0,
             batch: vec![None; options.batch_axes],
             name: graph.name(),

@@ -69,7 +69,7 @@ impl Axes {
         let mut next = self.clone();
         let mut parts: VecDeque<usize> = self.axes.iter().flatten().copied().collect();
         next.axes = Vec::with_capacity(goal.len());
-        let cannot = || format!("it splits the axes of {:?} to {goal:?}", self.dims());
+        let cannot = || format!("a reshape that is no flatten: {} to {}", sizes_text(&self.dims()), sizes_text(goal));
         for &size in goal {
             let (mut own, mut rest) = (Vec::new(), size);
             while rest > 1 {
@@ -151,6 +151,17 @@ impl Axes {
     /// Whether every value stays where it is in a sample.
     pub fn keeps_order(&self) -> bool {
         self.moves([1; 3]).keeps_order()
+    }
+
+    /// Whether it is a row of the channels of a vector or of a single place: `[1, 64]` of 64 features.
+    pub fn is_row(&self) -> bool {
+        let is_single = self.x.dims().iter().skip(1).all(|dim| dim.fixed() == Some(1));
+        is_single && self.x.shape.channels().is_some_and(|channels| self.dims() == [1, channels])
+    }
+
+    /// What became of the value, in words: `1024 x 7 x 7 as 2 x 512 x 49`.
+    pub fn change(&self) -> String {
+        format!("{} as {}", self.x.shape, sizes_text(&self.dims()))
     }
 
     /// The groups of channels, if its first axis is that of groups.
@@ -243,6 +254,16 @@ fn divides(rearrange: &Rearrange, [c, h, w]: [usize; 3]) -> bool {
         Rearrange::DepthToSpace(Squares { side, .. }) => c.is_multiple_of(side.saturating_mul(side)),
         Rearrange::Transpose(_) | Rearrange::Reshape(_) => true,
     }
+}
+
+/// Sizes as a shape is written: `2 x 512 x 49`.
+pub(super) fn sizes_text(sizes: &[usize]) -> String {
+    let text = |size: &usize| match FREE.iter().position(|free| free == size) {
+        Some(0) => "H".to_owned(),
+        Some(_) => "W".to_owned(),
+        None => size.to_string(),
+    };
+    sizes.iter().map(text).collect::<Vec<_>>().join(" x ")
 }
 
 /// A size as a number.

@@ -34,9 +34,26 @@ impl Importer<'_> {
             }
             "LayerNormalization" => self.layer_norm_of_places(call, &x).map(last),
             "MatMul" if matches!(self.known(call, 0), Some(Known::ChannelsLast(_))) => self.pointwise_conv(call, &x).map(last),
+            "Concat" => self.concat_of_last(call, &x).map(last),
             op if ELEMENTWISE.contains(&op) => self.in_front(call, &x),
             _ => Err(format!("it reads {} with the channels last", x.shape)),
         })
+    }
+
+    /// A concatenation of the channels, which come last.
+    fn concat_of_last(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
+        let flow = |slot: usize| match self.known(call, slot) {
+            Some(Known::ChannelsLast(flow)) => Ok(flow.clone()),
+            _ => Err("it concatenates values with the channels first and last".to_owned()),
+        };
+        let flows = (0..call.node.input.len()).map(flow).collect::<Result<Vec<_>, _>>()?;
+        if x.axis(call.int("axis").unwrap_or(1))? + 1 != x.rank() {
+            return Err("it concatenates rows or columns".to_owned());
+        }
+        match &flows[..] {
+            [one] => Ok(one.clone()),
+            flows => self.add(call, Op::Concat, &flows.iter().collect::<Vec<_>>()),
+        }
     }
 
     /// A linear layer at every place: a 1x1 convolution.

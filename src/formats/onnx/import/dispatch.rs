@@ -38,6 +38,9 @@ impl Importer<'_> {
         if !failed && let Some(result) = self.of_norm(call) {
             return result;
         }
+        if !failed && let Some(result) = self.of_arms(call) {
+            return result;
+        }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
             "Conv" => Self::conv,
             "ConvTranspose" => Self::conv_transpose,
@@ -89,6 +92,7 @@ impl Importer<'_> {
             "Pad" => return self.pad(call),
             "Slice" => Self::slice,
             "Concat" => Self::concat,
+            "Expand" => Self::expand,
             "Flatten" => Self::flatten,
             "Dropout" => Self::dropout,
             "Identity" => Self::identity,
@@ -120,7 +124,7 @@ impl Importer<'_> {
                 Err("it reads a value padded with the smallest number, which only max pools support".to_owned())
             }
             Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
-            Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
+            Some(Known::Axes(axes)) => Err(format!("it reads {}", axes.change())),
             Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
             Some(Known::Norm(..)) => Err(format!("its operand {slot} is a norm, which only its values may be divided by")),
             Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),

@@ -1,6 +1,7 @@
 //! Imports an ONNX file as a graph of the language's operators, with its tensors.
 
 mod arithmetic;
+mod arms;
 mod axes;
 mod call;
 mod channels_last;
@@ -8,6 +9,7 @@ mod conditions;
 mod constants;
 mod conv_transpose;
 mod dispatch;
+mod expand;
 mod flow;
 mod functions;
 mod layers;
@@ -222,6 +224,8 @@ struct Importer<'a> {
     any_axes: HashSet<&'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
+    /// Values that are only combined with others, to whose shape they are repeated.
+    combined: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
@@ -274,6 +278,7 @@ impl<'a> Importer<'a> {
             rows: HashSet::new(),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
+            combined: read_only_by(graph, readers::combines),
             normalized,
             opset,
             keep_names: options.keep_names,

@@ -10,6 +10,11 @@ pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
     slot == 0 && READ_ANY_AXES.contains(&node.op_type())
 }
 
+/// Whether a node combines a value with another one, to whose shape it repeats it.
+pub(super) fn combines(node: &NodeProto, _: usize) -> bool {
+    matches!(node.op_type(), "Add" | "Sub" | "Mul" | "Div") && node.input.len() == 2 && node.input[0] != node.input[1]
+}
+
 /// Operators that compute each element on its own.
 pub(super) const ELEMENTWISE: &[&str] = &[
     "Abs",
@@ -47,5 +52,5 @@ pub(super) const ELEMENTWISE: &[&str] = &[
 
 /// Whether an operator takes a value whose channels come last.
 pub(super) fn takes_channels_last(op: &str) -> bool {
-    matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
+    matches!(op, "Transpose" | "LayerNormalization" | "MatMul" | "Split" | "Concat") || ELEMENTWISE.contains(&op)
 }

@@ -1,7 +1,7 @@
 //! Imports operators that split, permute and merge axes. Several of them in a row are usually one of the language.
 
 use super::Importer;
-use super::axes::Axes;
+use super::axes::{Axes, sizes_text};
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
@@ -21,6 +21,10 @@ impl Importer<'_> {
     /// operator of the language is not joined with what follows.
     pub(super) fn settled(&mut self, call: &Call<'_>, axes: Axes) -> ImportResult<Known> {
         let is_whole = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
+        // what follows may take axes that are no feature map
+        if axes.dims().len() > 3 || axes.is_row() {
+            return Ok(Known::Axes(axes));
+        }
         match call.node.output.first() {
             Some(name) if !is_whole && self.any_axes.contains(name.as_str()) => Ok(Known::Axes(axes)),
             _ => self.rearranged(call, &axes).map(Known::Value),
@@ -30,7 +34,10 @@ impl Importer<'_> {
     /// The value of the network that has these axes.
     pub(super) fn rearranged(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Flow> {
         let (dims, own) = (axes.dims(), axes.x.dims().len());
-        let none = || format!("its result {dims:?} is no feature map of a shuffle, a transposition or a reshape");
+        let none = || {
+            let what = if axes.keeps_order() { "a reshape that is no flatten" } else { "a transposition that is no shuffle" };
+            format!("{what}: {} to {}", axes.x.shape, sizes_text(&dims))
+        };
         let mut steps = axes.rearrangements().ok_or_else(none)?;
         if let (true, [c, h, w], true) = (steps.is_empty(), &dims[..], own == 1) {
             steps.push(Rearrange::Reshape([*c, *h, *w].map(Some)));

@@ -150,7 +150,7 @@ impl Importer<'_> {
                 continue;
             }
             let [Ok(before), Ok(after)] = around.map(usize::try_from) else {
-                return Err("it has negative pads, which crop".to_owned());
+                return Err("a crop: its pads are negative".to_owned());
             };
             match axis.checked_sub(x.lead) {
                 None => return Err("it pads the batch".to_owned()),

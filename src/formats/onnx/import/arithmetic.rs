@@ -45,6 +45,7 @@ impl Importer<'_> {
 
     /// The sum of two values.
     pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<Flow> {
+        let (a, b) = self.spread(call, a, b)?;
         if has_single_channel(&a, &b) {
             return self.pointwise(call, "sum", &[Term::Flow(a), Term::Flow(b)], |b, x| chain(b, Binary::Add, x));
         }
@@ -94,10 +95,12 @@ impl Importer<'_> {
                 return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[x, gate]);
             }
         }
-        if has_single_channel(a, b) {
+        let (a, b) = self.spread(call, a.clone(), b.clone())?;
+        if has_single_channel(&a, &b) {
+            let terms = [Term::Flow(a), Term::Flow(b)];
             return self.pointwise(call, "multiply", &terms, |b, x| chain(b, Binary::Mul, x));
         }
-        let (a, b) = self.broadcast(call, a.clone(), b.clone())?;
+        let (a, b) = self.broadcast(call, a, b)?;
         self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&a, &b])
     }
 

@@ -25,13 +25,32 @@ impl Importer<'_> {
             .collect();
         match (call.node.op_type(), &axes[..]) {
             (_, []) => None,
-            ("ReduceSum", [arms]) => Some(self.sum_of_arms(call, arms)),
+            ("ReduceSum", [arms]) if arms.dims().len() == ARM_AXES => Some(self.sum_of_arms(call, arms)),
             ("Mul", [a, b]) if a.dims().len() == ARM_AXES && b.dims().len() == ARM_AXES => Some(self.weighted_arms(call, a, b)),
             ("Concat", all) if all.len() == call.node.input.len() => self.stacked(call, all),
             ("Conv", [row]) if row.is_row() => self.conv_of_row(call, row),
+            ("MatMul", [map, weights]) => self.weighted_places(call, map, weights).or_else(|| self.settle(call)),
+            ("MatMul", _) => self.settle(call),
             (op, [one]) if ELEMENTWISE.contains(&op) => self.of_values(call, one),
             _ => None,
         }
+    }
+
+    /// Makes operands with other axes feature maps, for an operator that reads no others.
+    fn settle(&mut self, call: &Call<'_>) -> Option<ImportResult<Known>> {
+        for slot in 0..call.node.input.len() {
+            let Some(Known::Axes(axes)) = self.known(call, slot) else { continue };
+            let axes = axes.clone();
+            match self.rearranged(call, &axes) {
+                Ok(flow) => {
+                    if let Some(own) = self.values.get_mut(call.node.input[slot].as_str()) {
+                        *own = Known::Value(flow);
+                    }
+                }
+                Err(reason) => return Some(Err(reason)),
+            }
+        }
+        None
     }
 
     /// The number of paths, if an operand's first axis is that of paths.

@@ -153,6 +153,19 @@ impl Axes {
         self.moves([1; 3]).keeps_order()
     }
 
+    /// Something if the channels are all that is left without these axes (by their numbers in the file), which are the places of a
+    /// feature map.
+    pub fn without_places(&self, axes: &[usize]) -> Option<()> {
+        let is_map = self.x.dims().len() > 1;
+        let left = (0..self.axes.len()).filter(|axis| !axes.contains(&(self.x.lead + axis)));
+        let parts: Vec<usize> = left.flat_map(|axis| self.axes[axis].iter().copied()).filter(|&part| self.sizes[part] != 1).collect();
+        // the channels are the first parts, in order
+        let count = parts.len();
+        let channels = parts.iter().try_fold(1usize, |product, &part| product.checked_mul(self.sizes[part]))?;
+        let in_order = parts.iter().copied().eq((0..self.sizes.len()).filter(|&part| self.sizes[part] != 1).take(count));
+        (is_map && in_order && self.x.shape.channels() == Some(channels)).then_some(())
+    }
+
     /// Whether it is a row of the channels of a vector or of a single place: `[1, 64]` of 64 features.
     pub fn is_row(&self) -> bool {
         let is_single = self.x.dims().iter().skip(1).all(|dim| dim.fixed() == Some(1));

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod arms;
+mod attention;
 mod axes;
 mod call;
 mod channels_last;
@@ -14,11 +15,13 @@ mod flow;
 mod functions;
 mod layers;
 mod learned;
+mod means;
 mod names;
 mod norms;
 mod order;
 mod outputs;
 mod pointwise;
+mod quantized;
 mod readers;
 mod rearrange;
 mod recognize;
@@ -224,12 +227,18 @@ struct Importer<'a> {
     any_axes: HashSet<&'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
+    /// The outputs.
+    outputs: HashSet<&'a str>,
     /// Values that are only combined with others, to whose shape they are repeated.
     combined: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
     keep_names: bool,
+    /// Whether the channels of an input come last in the file, and first here.
+    is_turned: bool,
+    /// The shapes of values that the file states.
+    stated: HashMap<&'a str, &'a ValueInfoProto>,
     /// The number of values that constants took to evaluate.
     work: usize,
     /// How often each value is still read by nodes that follow, or as an output.
@@ -278,10 +287,13 @@ impl<'a> Importer<'a> {
             rows: HashSet::new(),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
+            outputs: graph.output.iter().map(|output| output.name()).collect(),
             combined: read_only_by(graph, readers::combines),
             normalized,
             opset,
             keep_names: options.keep_names,
+            is_turned: false,
+            stated: graph.value_info.iter().map(|info| (info.name(), info)).collect(),
             work: 0,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
@@ -339,11 +351,18 @@ impl<'a> Importer<'a> {
             if lead == 0 && axes(input) > 3 && is_only_flattened(graph, name, axes(input)) {
                 self.rows.insert(name);
             }
-            let known = match self.input(input, lead, rank) {
+            let is_turned = lead == 1 && channels_last::is_turned(graph, input);
+            let known = match self.input(input, lead, rank, is_turned) {
                 Ok(shape) => {
                     let node = self.names.fresh(name.to_owned());
                     let value: Value = self.push(Op::Input(shape.clone()), node, &[], shape.clone()).into();
-                    Known::Value(Flow { value, shape, lead })
+                    if is_turned {
+                        self.notes.insert(format!("the channels of `{name}` come last in the file; here it is {shape}"));
+                        self.is_turned = true;
+                        Known::ChannelsLast(Flow { value, shape, lead })
+                    } else {
+                        Known::Value(Flow { value, shape, lead })
+                    }
                 }
                 Err(reason) => {
                     self.unsupported.add("input", name, reason);
@@ -354,8 +373,8 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`.
-    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize) -> Result<Shape, String> {
+    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`; `is_turned` if its channels come last.
+    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize, is_turned: bool) -> Result<Shape, String> {
         let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is not a tensor")?;
         match DataType::try_from(tensor.elem_type()) {
             Ok(DataType::Float) => {}
@@ -383,6 +402,10 @@ impl<'a> Importer<'a> {
                 return Err("its batch differs from that of the first input".to_owned());
             }
             self.batch[axis] = self.batch[axis].or(number);
+        }
+        let mut own: Vec<_> = own.iter().collect();
+        if is_turned {
+            own.rotate_right(1);
         }
         let mut dims = vec![Dim::Fixed(1); rank.min(3).saturating_sub(own.len())];
         for (i, size) in own.iter().enumerate() {
@@ -427,13 +450,16 @@ impl<'a> Importer<'a> {
             vec![Known::Failed]
         });
         for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let known = results.get(i).cloned().unwrap_or(Known::Failed);
+            let mut known = results.get(i).cloned().unwrap_or(Known::Failed);
             if i >= results.len()
                 && self.uses.contains_key(name.as_str())
                 && !matches!(self.values.get(node.output[0].as_str()), Some(Known::Failed))
             {
                 let reason = format!("its output `{name}` is read, but only the first output is supported");
                 self.unsupported.add(node.op_type(), &call.name(), reason);
+            }
+            if let (Known::Failed, Some(stand_in)) = (&known, self.stand_in(name)) {
+                known = stand_in;
             }
             if let Some(flow) = known.flow().filter(|_| self.uses.get(name.as_str()) != Some(&1)) {
                 self.shared.insert(flow.value);
@@ -442,6 +468,18 @@ impl<'a> Importer<'a> {
         }
         self.release(node);
         Ok(())
+    }
+
+    /// A value in the place of one that cannot be expressed, if the file states its shape, so that what reads it is judged too. The
+    /// import fails all the same.
+    fn stand_in(&mut self, name: &'a str) -> Option<Known> {
+        if self.unsupported.rows.is_empty() {
+            return None;
+        }
+        let lead = self.batch.len();
+        let shape = self.input(self.stated.get(name)?, lead, 0, false).ok()?;
+        let value: Value = self.push(Op::Input(shape.clone()), name.to_owned(), &[], shape.clone()).into();
+        Some(Known::Value(Flow { value, shape, lead }))
     }
 
     /// Drops the constants that a node was the last to read: evaluated weights take memory.
@@ -478,6 +516,9 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Norm(..)) => {
                     self.unsupported.add("output", name, "it is a Euclidean norm".to_owned());
+                }
+                Some(Known::Half(_)) => {
+                    self.unsupported.add("output", name, "it is reduced over the rows or columns alone".to_owned());
                 }
                 Some(Known::Grouped(..)) => {
                     self.unsupported.add("output", name, "its channels are in groups".to_owned());

@@ -3,11 +3,22 @@
 use super::super::proto::NodeProto;
 
 /// The operators whose operand may have any axes.
-const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+const READ_ANY_AXES: &[&str] = &[
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Softmax",
+    "Shape",
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceSum",
+];
 
 /// Whether a node takes an operand with any axes in this slot.
 pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
-    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+    node.op_type() == "MatMul" || slot == 0 && READ_ANY_AXES.contains(&node.op_type())
 }
 
 /// Whether a node combines a value with another one, to whose shape it repeats it.
@@ -52,5 +63,5 @@ pub(super) const ELEMENTWISE: &[&str] = &[
 
 /// Whether an operator takes a value whose channels come last.
 pub(super) fn takes_channels_last(op: &str) -> bool {
-    matches!(op, "Transpose" | "LayerNormalization" | "MatMul" | "Split" | "Concat") || ELEMENTWISE.contains(&op)
+    matches!(op, "Transpose" | "LayerNormalization" | "MatMul" | "Split" | "Concat" | "ReduceMean") || ELEMENTWISE.contains(&op)
 }

@@ -99,6 +99,14 @@ impl Importer<'_> {
         {
             return Ok(Known::ChannelsLast(x.clone()));
         }
+        if let (Some(Known::Value(x)), Some(name), true) = (self.known(call, 0), call.node.output.first(), self.is_turned)
+            && self.outputs.contains(name.as_str())
+            && Self::is_channels_last(x, order, false)
+        {
+            let x = x.clone();
+            self.notes.insert(format!("the channels of `{name}` come last in the file; here it is {}", x.shape));
+            return Ok(Known::Value(x));
+        }
         let axes = self.axes(call)?.transposed(order)?;
         self.settled(call, axes)
     }
@@ -130,6 +138,9 @@ impl Importer<'_> {
 
     /// Softmax over an axis of groups.
     pub(super) fn grouped_softmax(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Known> {
+        if let Some(result) = self.softmax_of_places(call, axes) {
+            return result;
+        }
         let axis = axes.axis(call.int("axis").unwrap_or(-1))?;
         let groups = axes.groups().filter(|_| axis == axes.x.lead && self.opset >= 13);
         let groups = groups

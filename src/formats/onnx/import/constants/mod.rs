@@ -61,7 +61,8 @@ impl Importer<'_> {
 }
 
 /// Operators whose result has the name of their operand.
-const KEEP_NAME: &[&str] = &["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+const KEEP_NAME: &[&str] =
+    &["Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// The results of a node; `None` for an operator that is not evaluated.
 fn evaluate(call: &Call<'_>, operands: &[Option<Array>], opset: i64) -> Option<Vec<Array>> {
@@ -120,6 +121,9 @@ fn evaluate(call: &Call<'_>, operands: &[Option<Array>], opset: i64) -> Option<V
                 "BatchNormalization" if call.flag("training_mode") && opset >= 14 => batch_norm(call, operands),
                 "InstanceNormalization" => instance_norm(call, operands),
                 "LayerNormalization" => layer_norm(call, operands),
+                // what is rounded to integers comes back from them
+                "QuantizeLinear" => None,
+                "DequantizeLinear" => dequantized(call, x, operand(1)?, operand(2)),
                 "MatMul" => matmul(x, operand(1)?),
                 _ if op.starts_with("Reduce") => {
                     let axes = list("axes", 1).unwrap_or_default();
@@ -229,6 +233,21 @@ fn layer_norm(call: &Call<'_>, operands: &[Option<Array>]) -> Option<Array> {
     let zeros = Array::filled(Kind::Float, scale.shape.clone(), 0.0)?;
     let shift = operands.get(2).and_then(Option::as_ref).unwrap_or(&zeros);
     reduce::affine(&reduce::normalized(x, last, epsilon(call))?, last, scale, shift)
+}
+
+/// The numbers that quantized values stand for: for the whole tensor, or for each index of an axis.
+fn dequantized(call: &Call<'_>, x: &Array, scale: &Array, zero: Option<&Array>) -> Option<Array> {
+    if x.kind == Kind::Float {
+        // it was not rounded
+        return Some(x.clone());
+    }
+    let zeros = Array::filled(Kind::Float, scale.shape.clone(), 0.0)?;
+    let zero = zero.unwrap_or(&zeros);
+    if let (Some(scale), Some(zero)) = (scale.single(), zero.single()) {
+        return Array::new(Kind::Float, x.shape.clone(), x.values.iter().map(|v| (v - zero) * scale).collect());
+    }
+    let shift = elementwise::unary("Neg", &elementwise::binary("Mul", scale, zero)?)?;
+    reduce::affine(x, x.axis(call.int("axis").unwrap_or(1))?, scale, &shift)
 }
 
 fn epsilon(call: &Call<'_>) -> f64 {

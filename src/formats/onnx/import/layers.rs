@@ -53,7 +53,12 @@ impl Importer<'_> {
 
     pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let filters = self.filters(call)?;
+        let mut filters = self.filters(call)?;
+        let (mut standardize, mut gain) = (None, None);
+        if let Some(own) = self.standardized(&filters) {
+            (filters.name, filters.weight) = (own.name, own.weight);
+            (standardize, gain) = (Some(own.how), own.gain);
+        }
         let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
         let window = self.window(call, &x, &filters.kernel)?;
         let channels = x.shape.channels().unwrap_or(0);
@@ -70,10 +75,14 @@ impl Importer<'_> {
             dilation: window.dilation,
             groups,
             bias: filters.bias.is_some(),
-            standardize: None,
+            standardize,
             epilogue: Epilogue::default(),
         });
-        self.convolution(call, op, &x, count, filters)
+        let y = self.convolution(call, op, &x, count, filters)?;
+        if let Some(gain) = gain {
+            self.store(&y, "gain", gain);
+        }
+        Ok(y)
     }
 
     /// Reads what any convolution has.

@@ -29,6 +29,7 @@ mod reshape;
 mod resize;
 mod shapes;
 mod split;
+mod standardized;
 mod tensors;
 mod values;
 mod windows;
@@ -235,6 +236,10 @@ struct Importer<'a> {
     normalized: HashSet<&'a str>,
     opset: i64,
     keep_names: bool,
+    /// The tensors of the file, if their names are kept.
+    originals: HashMap<&'a str, Tensor>,
+    /// The weight of the file that each computed constant comes from, if names are kept.
+    weights: HashMap<String, String>,
     /// Whether the channels of an input come last in the file, and first here.
     is_turned: bool,
     /// The shapes of values that the file states.
@@ -292,6 +297,8 @@ impl<'a> Importer<'a> {
             normalized,
             opset,
             keep_names: options.keep_names,
+            originals: HashMap::new(),
+            weights: HashMap::new(),
             is_turned: false,
             stated: graph.value_info.iter().map(|info| (info.name(), info)).collect(),
             work: 0,
@@ -318,6 +325,9 @@ impl<'a> Importer<'a> {
                 continue;
             }
             let tensor = reader.read(proto)?;
+            if options.keep_names {
+                self.originals.insert(name, tensor.clone());
+            }
             if self.values.insert(name, Known::Tensor(name.to_owned(), tensor)).is_some() {
                 return Err(OnnxError::Damaged { reason: format!("two tensors are named `{name}`") });
             }

@@ -56,6 +56,9 @@ impl Importer<'_> {
     pub(super) fn reshaped(&mut self, call: &Call<'_>, goal: &[Size]) -> ImportResult<Known> {
         let axes = self.axes(call)?;
         let lead = axes.x.lead;
+        if let ([Size::Number(-1)], 1, [Some(1)]) = (goal, lead, &self.batch[..]) {
+            return Ok(Known::Axes(in_one_row(&axes)?));
+        }
         let moved = || format!("it reshapes {}, and its batch too", axes.x.shape);
         let (batch, own) = goal.split_at_checked(lead).ok_or_else(moved)?;
         let zero_copies = !call.flag("allowzero");
@@ -89,6 +92,19 @@ impl Importer<'_> {
             }
             (Err(reason), _) => Err(reason),
         }
+    }
+
+    /// All values in a row, read in order: a reshape, as PyTorch's exporter writes `as_strided`.
+    pub(super) fn gather(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let (Some(Known::Axes(axes)), Some(Known::Tensor(_, indices))) = (self.known(call, 0), self.known(call, 1)) else {
+            return Err("it picks values by their index".to_owned());
+        };
+        let in_order = indices.to_f32().iter().enumerate().all(|(place, &index)| index == place as f32);
+        let (1.., [1, own @ ..], 0, true) = (axes.dims().len(), indices.shape(), axes.x.lead, in_order) else {
+            return Err("it picks values by their index".to_owned());
+        };
+        let back = axes.on(Flow { lead: 1, ..axes.x.clone() }).reshaped(own)?;
+        self.settled(call, back)
     }
 
     pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
@@ -165,4 +181,10 @@ impl Importer<'_> {
         };
         self.add(call, Op::Rearrange(rearrange), &[&x])
     }
+}
+
+/// All values of a batch of 1 in a row, which has no batch.
+fn in_one_row(axes: &Axes) -> ImportResult<Axes> {
+    let all = axes.dims().iter().fold(1usize, |product, &size| product.saturating_mul(size));
+    axes.on(Flow { lead: 0, ..axes.x.clone() }).reshaped(&[all])
 }

@@ -5,6 +5,7 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Size;
+use super::names;
 use super::tensors::TensorReader;
 use super::values::{Known, Rank};
 use crate::base::tensor::Tensor;
@@ -53,7 +54,13 @@ impl Importer<'_> {
     /// other nodes.
     pub(super) fn fold(&mut self, call: &Call<'_>) -> ImportResult<Option<Known>> {
         let folded = match call.node.op_type() {
-            "Identity" => self.known(call, 0).cloned(),
+            "Identity" => match (self.known(call, 0).cloned(), call.node.output.first()) {
+                // exporters store equal parameters once, and name the others so
+                (Some(Known::Tensor(_, tensor)), Some(name)) if names::of_parameter(name).is_some() => {
+                    Some(Known::Tensor(name.clone(), tensor))
+                }
+                (known, _) => known,
+            },
             "Cast" if matches!(call.int("to"), Some(6 | 7)) || self.known(call, 0).is_some_and(|known| known.numbers().is_none()) => {
                 self.known(call, 0).filter(|known| known.sizes().is_some()).cloned()
             }

@@ -33,6 +33,7 @@ impl Importer<'_> {
         if self.work > MAX_WORK {
             return Err("the constants of the file take too long to evaluate".to_owned());
         }
+        self.trace(call);
         // a weight that only has another shape is still that weight
         let own = match self.known(call, 0) {
             Some(Known::Tensor(name, _)) if KEEP_NAME.contains(&call.node.op_type()) => Some(name.clone()),
@@ -118,7 +119,7 @@ fn evaluate(call: &Call<'_>, operands: &[Option<Array>], opset: i64) -> Option<V
                         steps: list("steps", 4).as_deref(),
                     },
                 ),
-                "BatchNormalization" if call.flag("training_mode") && opset >= 14 => batch_norm(call, operands),
+                "BatchNormalization" => batch_norm(call, operands, call.flag("training_mode") && opset >= 14),
                 "InstanceNormalization" => instance_norm(call, operands),
                 "LayerNormalization" => layer_norm(call, operands),
                 // what is rounded to integers comes back from them
@@ -209,13 +210,20 @@ fn split(call: &Call<'_>, x: &Array, counts: Option<Vec<i64>>) -> Option<Vec<Arr
     counts.into_iter().map(part).collect()
 }
 
-/// A batch norm in training mode, which normalizes with the statistics of its operand: PyTorch's weight standardization.
-fn batch_norm(call: &Call<'_>, operands: &[Option<Array>]) -> Option<Array> {
-    let [Some(x), Some(scale), Some(shift), ..] = operands else { return None };
-    let order: Vec<usize> = [1, 0].into_iter().chain(2..x.rank()).collect();
-    let by_channel = x.transposed(&order)?;
-    let normal = reduce::normalized(&by_channel, 1, epsilon(call))?;
-    reduce::affine(&normal, 0, scale, shift)?.transposed(&order)
+/// A batch norm, which PyTorch's weight standardization is. In training mode it normalizes with the statistics of its operand.
+fn batch_norm(call: &Call<'_>, operands: &[Option<Array>], is_training: bool) -> Option<Array> {
+    let [Some(x), Some(scale), Some(shift), Some(mean), Some(variance)] = operands else { return None };
+    if is_training {
+        let order: Vec<usize> = [1, 0].into_iter().chain(2..x.rank()).collect();
+        let by_channel = x.transposed(&order)?;
+        let normal = reduce::normalized(&by_channel, 1, epsilon(call))?;
+        return reduce::affine(&normal, 0, scale, shift)?.transposed(&order);
+    }
+    let deviation = variance.values.iter().map(|v| (v + epsilon(call)).sqrt()).collect();
+    let deviation = Array::new(Kind::Float, variance.shape.clone(), deviation)?;
+    let factor = elementwise::binary("Div", scale, &deviation)?;
+    let moved = elementwise::binary("Mul", mean, &factor)?;
+    reduce::affine(x, 1, &factor, &elementwise::binary("Sub", shift, &moved)?)
 }
 
 fn instance_norm(call: &Call<'_>, operands: &[Option<Array>]) -> Option<Array> {

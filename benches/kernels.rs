@@ -7,7 +7,7 @@ use resnetc::internal::kernels::nchwc::direct::{self, DirectPlan};
 use resnetc::internal::kernels::nchwc::{depthwise, pack, pool};
 use resnetc::internal::kernels::pool::{PoolKind, PoolShape};
 use resnetc::internal::kernels::train::conv_weight::{self, conv_weight};
-use resnetc::internal::kernels::train::norm::{self, NormParams};
+use resnetc::internal::kernels::train::norm::{self, BatchNormParams};
 use resnetc::internal::kernels::train::pool as pool_grad;
 use resnetc::internal::kernels::winograd::{self, Size, Split, WinogradPlan};
 use resnetc::internal::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Residual, ThreadPool};
@@ -218,7 +218,7 @@ fn training_operators(c: &mut Criterion) {
         group.bench_function(name("statistics"), |b| {
             b.iter(|| norm::stats(&pool, isa, layout, sizes, &x, &mut scratch, &mut stats));
         });
-        let params = NormParams { stats: &stats, weight: &weight, bias: &bias, eps: 1e-5 };
+        let params = BatchNormParams { stats: &stats, weight: &weight, bias: &bias, eps: 1e-5 };
         let relu = Some(Activation::Relu);
         group.throughput(bytes(2));
         group.bench_function(name("batchnorm"), |b| {

@@ -112,6 +112,9 @@ codes! {
     UNUSED_IMPORT = "W0102", "an import is never used";
     DUPLICATE_CLASS = "W0103", "two classes have the same label";
     UNUSED_LET = "W0104", "a `let` is never used";
+    COMMENT_DIVIDES = "W0105", "a comment looks like a division";
+    PIXELS = "W0106", "a mean or standard deviation is larger than any pixel";
+    IDENTITY_POOL = "W0107", "a pool changes nothing";
 }
 
 /// Looks up a code by its text (`E0301`, case-insensitive).

@@ -4,6 +4,8 @@
 //! errors, except for nodes that depend on a node whose shape inference failed.
 
 mod expect;
+mod identity;
+mod joins;
 mod rules;
 mod shapes;
 mod sizes;
@@ -22,6 +24,7 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     let before = diags.len();
     let types = shapes::check(&network, diags);
     rules::check(&network, &types, diags);
+    identity::check(&network, diags);
     if !diags[before..].iter().any(Diagnostic::is_error) {
         some_size_fits(&network, &types, diags);
     }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::joins;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Conv, ConvTranspose, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, Types, infer_shape};
+use crate::ir::{
+    Conv, ConvTranspose, Graph, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, Types, Value, infer_shape,
+};
 
 /// Infers all types, and reports each failure once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Types {
@@ -115,11 +118,52 @@ fn shortcut_differs(network: &Network, types: &Types, id: NodeId, shortcut: &Sho
         let cost = thousands((from as u64).saturating_add(2).saturating_mul(to as u64));
         diag = diag.help(format!("`shortcut: projection` adds a 1x1 convolution and its norm (option B, +{cost} parameters)"));
     }
-    diag
+    match &shortcut.condition {
+        Some(condition) => diag.help(format!(
+            "`if {condition} {{ add shortcut }}` in the block leaves the shortcut out where it does not fit, as MobileNets do"
+        )),
+        None => diag,
+    }
 }
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A number of groups that divides the channels, not more than wanted. A norm's groups have several channels each, since groups of
+/// one are an instance norm; powers of two are usual.
+fn near_groups(channels: usize, wanted: usize, is_norm: bool) -> Option<usize> {
+    let most = if is_norm { wanted.min(channels / 2) } else { wanted };
+    let divides = |groups: &usize| channels.is_multiple_of(*groups);
+    let power = (1..usize::BITS).map(|bits| 1 << bits).take_while(|groups| *groups <= most).filter(divides).last();
+    power.filter(|_| is_norm).or_else(|| (2..=most.min(channels)).rev().find(divides))
+}
+
+/// How channels become a multiple of a block's pixels.
+fn more_channels(count: usize, block: usize) -> String {
+    let side = block.isqrt();
+    let smaller = (2..side).rev().find(|side| count.is_multiple_of(side * side));
+    let smaller = smaller.map_or(String::new(), |side| format!("; blocks of {side} fit {count} channels"));
+    match count.checked_next_multiple_of(block) {
+        Some(more) => format!("`conv 1x1, filters: {more}` before it makes as many channels{smaller}"),
+        None => "choose another block size".to_owned(),
+    }
+}
+
+/// Whether a value is a linear layer's, after functions of each element.
+fn comes_of_linear(graph: &Graph, value: Value) -> bool {
+    const MOST: usize = 16;
+    let mut at = value;
+    for _ in 0..MOST {
+        match &graph.node(at.node).op {
+            Op::Linear(_) => return true,
+            Op::Elementwise(_) | Op::BatchNorm(_) | Op::Dropout(_) => {}
+            _ => return false,
+        }
+        let Some(&operand) = graph.operands(at.node).first() else { return false };
+        at = operand;
+    }
+    false
 }
 
 fn map_text(shape: &Shape) -> String {
@@ -146,10 +190,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                     }
                 }
             }
-            if let ("mul", Some(x), Some(gate)) = (&**op, left.channels(), right.channels())
-                && x != gate
-            {
-                diag = diag.help(format!("a gate has as many channels as the value that it multiplies: {x}, not {gate}"));
+            let is_linear = |slot: usize| operands.get(slot).is_some_and(|value| comes_of_linear(graph, *value));
+            if let Some(help) = joins::help(op, left, right, [is_linear(0), is_linear(*slot)]) {
+                diag = diag.help(help);
             }
             diag.rule(match &**op {
                 "concat" => "concatenated values have equal height and width",
@@ -209,7 +252,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 diag = diag.help(format!("`depthwise` has a group and a filter for each of the {channels} channels"));
             }
             let both = gcd(channels, filters.unwrap_or(channels));
-            if let Some(near) = (2..=both.min(*groups)).rev().find(|g| both.is_multiple_of(*g)) {
+            if let Some(near) = near_groups(both, *groups, filters.is_none()) {
                 let filters = filters.map_or(String::new(), |filters| format!(" and the {filters} filters"));
                 diag = diag.help(format!("`groups: {near}` divides the {channels} channels{filters}"));
             }
@@ -259,9 +302,12 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
-        ShapeError::Blocks { what, block, .. } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
+        ShapeError::Blocks { what, block, count } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
             .rule(format!("the {what} are a multiple of {block}: no square of pixels is cut off"))
-            .help("pad the feature map, or choose another block size"),
+            .help(match what {
+                &"channels" => more_channels(*count, *block),
+                _ => "pad the feature map, or choose another block size".to_owned(),
+            }),
         ShapeError::Reshape { values, .. } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
             .rule("a reshape keeps every value and adds none: the product of the sizes stays the same")
             .help(format!("-1 stands for what the other sizes leave of the {values} values, if they divide them")),

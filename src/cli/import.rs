@@ -37,7 +37,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let how = onnx::ReadOptions { outputs: args.outputs.clone(), keep_names: args.keep_names, ..onnx::ReadOptions::default() };
-    let imported = onnx::open_with(&args.file, &how).map_err(|error| Failure::Input(format!("`{}`: {error}", args.file.display())))?;
+    let imported =
+        onnx::open_with(&args.file, &how).map_err(|error| Failure::Input(format!("`{}`: {error}", args.file.display())))?;
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| args.output.as_deref().and_then(stem)).or_else(|| stem(&args.file));
     let file = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();

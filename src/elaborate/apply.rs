@@ -58,7 +58,7 @@ impl Expander<'_> {
     }
 
     /// Marks the labels of a call as used, whatever becomes of it.
-    fn read_labels(&mut self, call: &Call, cx: &mut Cx) {
+    pub(super) fn read_labels(&mut self, call: &Call, cx: &mut Cx) {
         for arg in &call.args {
             if let ExprKind::Name(name) = &arg.value.kind
                 && let Some(label) = cx.labels.get_mut(name)

@@ -1,17 +1,13 @@
 //! Reads a statement's arguments as the attributes that an operator's schema declares.
 
-use std::sync::Arc;
-
 use super::eval::{Eval, number};
-use super::foreign;
-use super::suggest::nearest;
+use super::keys;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{AttrValue, Attribute, Attributes, DefaultValue, Invalid, Kind, Operator, Schema};
 use crate::ir::{Op, Pair, Shape, Sides};
-use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
@@ -21,16 +17,19 @@ struct Reader<'a, 's, 'e> {
     schema: Schema<'s>,
     given: Vec<(&'s str, &'a Bound)>,
     call: Span,
-    /// Whether its input is 1-D, where a size is one number.
-    signal: bool,
+    /// Whether its input is 1-D, where a size is one number; `None` if that is unknown.
+    signal: Option<bool>,
     eval: &'a mut Eval<'e>,
     failed: bool,
+    /// Whether a value is unknown, so that there is no operator, though no mistake either.
+    unknown: bool,
 }
 
 /// Builds the operator of a statement from its arguments and the shape of its operand; `None` after a reported error. `call` is the
 /// statement.
 pub(super) fn operator(operator: &Operator, args: &[Bound], call: Span, x: &Shape, eval: &mut Eval<'_>) -> Option<Op> {
-    let attributes = arguments(&operator.schema, args, call, x.is_1d(), eval)?;
+    let signal = x.dims().is_some().then(|| x.is_1d());
+    let attributes = arguments(&operator.schema, args, call, signal, eval)?;
     read(operator, &attributes, std::slice::from_ref(x), call, eval)
 }
 
@@ -52,101 +51,34 @@ pub(super) fn read(
 }
 
 /// The attributes of a statement, defaults included; `None` after a reported error. `signal` is whether the current value has one
-/// spatial axis.
+/// spatial axis, if that is known.
 pub(super) fn arguments<'s>(
     schema: &Schema<'s>,
     args: &[Bound],
     call: Span,
-    signal: bool,
+    signal: Option<bool>,
     eval: &mut Eval<'_>,
 ) -> Option<Attributes<'s>> {
-    let given = keys(schema, args, eval);
+    let given = keys::of_arguments(schema, args, eval);
     let failed = given.is_none();
-    let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed };
+    let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed, unknown: false };
     let attributes = reader.read();
-    (!reader.failed).then_some(attributes)
-}
-
-/// Finds the key of each argument; `None` after a reported error.
-fn keys<'b, 's>(schema: &Schema<'s>, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'s str, &'b Bound)>> {
-    let mut given: Vec<(&str, &Bound)> = Vec::new();
-    let mut fine = true;
-    for (i, arg) in args.iter().enumerate() {
-        if i > 0 && arg.key.is_none() {
-            // the parser has reported every argument without a key but the first
-            fine = false;
-            continue;
-        }
-        let (name, span): (Arc<str>, Span) = match (&arg.key, schema.positional()) {
-            (Some((key, span)), _) => (key.clone(), *span),
-            (None, Some(positional)) => (positional.into(), arg.span),
-            (None, None) if args.get(1).is_some_and(|second| second.key.is_none()) => {
-                fine = false;
-                continue;
-            }
-            (None, None) => {
-                let takes = if schema.attributes.is_empty() { "nothing" } else { "its arguments by key" };
-                eval.diags.push(Diagnostic::error(
-                    codes::TOO_MANY_ARGUMENTS,
-                    format!("`{}` takes {takes}", schema.word),
-                    arg.span,
-                    "not expected here",
-                ));
-                fine = false;
-                continue;
-            }
-        };
-        match schema.attribute(&name) {
-            Some(key) if given.iter().any(|(k, _)| *k == key.key) => {
-                eval.diags.push(Diagnostic::error(
-                    codes::GIVEN_TWICE,
-                    format!("`{name}` is given twice"),
-                    span,
-                    "the second time",
-                ));
-                fine = false;
-            }
-            Some(key) => given.push((key.key, arg)),
-            None => {
-                fine = false;
-                let message = format!("`{}` has no `{name}`", schema.word);
-                // `linear 512, classes`: a value rather than the short form of `classes: classes`
-                let short = (i == 1 && span == arg.span && args[0].key.is_none())
-                    .then(|| second_value(schema.word, args[0].span, span))
-                    .flatten();
-                if let Some((help, at, own)) = short {
-                    let diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, format!("is short for `{name}: {name}`"));
-                    eval.diags.push(diag.fix(help, at, own));
-                    continue;
-                }
-                if let Some(diag) = foreign::error(schema.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
-                    eval.diags.push(diag);
-                    continue;
-                }
-                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, "not one of its keys");
-                if let Some(near) = nearest(&name, schema.attributes.iter().map(|key| key.key)) {
-                    diag = diag.fix(format!("did you mean `{near}`?"), span, near);
-                } else if !schema.attributes.is_empty() {
-                    let list: Vec<_> = schema.attributes.iter().map(|key| format!("`{}`", key.key)).collect();
-                    diag = diag.note(format!("it takes {}", list.join(", ")));
-                }
-                eval.diags.push(diag);
-            }
-        }
-    }
-    fine.then_some(given)
+    (!reader.failed && !reader.unknown).then_some(attributes)
 }
 
 impl<'s> Reader<'_, 's, '_> {
     fn read(&mut self) -> Attributes<'s> {
         let mut values = Attributes::default();
         let alone = self.alone();
+        let may_be_alone = self.may_be_alone();
         for attribute in self.schema.attributes.iter().filter(|a| alone.is_none_or(|key| key == a.key)) {
             let value = match (self.get(attribute.key), attribute.default) {
                 (Some((value, span)), _) => self.value(attribute, &value, span),
                 (None, DefaultValue::Is(value)) => Some(value),
                 (None, DefaultValue::Required | DefaultValue::RequiredUnless(_)) => {
-                    self.missing(attribute.key, None);
+                    if !may_be_alone {
+                        self.missing(attribute.key, None);
+                    }
                     None
                 }
                 (None, DefaultValue::Absent(_) | DefaultValue::Rule(_)) => None,
@@ -155,7 +87,7 @@ impl<'s> Reader<'_, 's, '_> {
                 values.push(attribute.key, value);
             }
         }
-        if alone.is_none() && !self.failed {
+        if alone.is_none() && !self.failed && !self.unknown {
             self.follow(&mut values);
         }
         values
@@ -173,6 +105,10 @@ impl<'s> Reader<'_, 's, '_> {
                 }
             }
         }
+    }
+
+    fn is_signal(&self) -> bool {
+        self.signal == Some(true)
     }
 
     fn get(&self, key: &str) -> Option<(Value, Span)> {
@@ -200,6 +136,37 @@ impl<'s> Reader<'_, 's, '_> {
 
     fn wrong<T>(&mut self, needed: &str, got: &Value, span: Span) -> Option<T> {
         self.eval.mismatch(needed, got, span);
+        match got {
+            Value::Unknown => self.unknown = true,
+            _ => self.failed = true,
+        }
+        None
+    }
+
+    /// Reports what is none of an attribute's words: a number that another attribute takes, or a word in quotes.
+    fn wrong_word<T>(&mut self, attribute: &Attribute<'_>, words: &[&str], value: &Value, span: Span) -> Option<T> {
+        let needed = attribute.kind.takes();
+        let diag = |message| Diagnostic::error(codes::BAD_VALUE, message, span, format!("is {value}"));
+        let of_number = self.schema.attributes.iter().find(|other| other.kind == Kind::Factors);
+        let found = match (value, of_number) {
+            (Value::Str(text), _) if words.contains(&&**text) => diag(format!("`{}` takes a word", attribute.key)).fix(
+                format!("words stand without quotes: `{text}`"),
+                span,
+                &**text,
+            ),
+            (Value::Int(_) | Value::Float(_) | Value::Size(..), Some(other)) => {
+                let own = format!("{}: ", other.key);
+                diag(format!("this needs {needed}, not a number")).fix(
+                    format!("write `{own}{value}`"),
+                    Span { end: span.start, ..span },
+                    own,
+                )
+            }
+            (Value::Int(_), None) if words.contains(&"channels") => diag(format!("this needs {needed}, not a number"))
+                .help("PyTorch's `dim=1` is `channels` here: all axes have names"),
+            _ => return self.wrong(&needed, value, span),
+        };
+        self.eval.diags.push(found);
         self.failed = true;
         None
     }
@@ -217,6 +184,11 @@ impl<'s> Reader<'_, 's, '_> {
             self.failed = true;
         }
         Some(key)
+    }
+
+    /// Whether an unknown value may be a word that excludes the other attributes.
+    fn may_be_alone(&self) -> bool {
+        self.schema.alone.iter().any(|alone| self.get(alone.key).is_some_and(|(value, _)| value == Value::Unknown))
     }
 
     /// The value of an attribute; `None` after a reported error.
@@ -245,7 +217,7 @@ impl<'s> Reader<'_, 's, '_> {
             },
             Kind::Word(words) => match words.iter().find(|word| is_word(value, word)) {
                 Some(word) => AttrValue::Word(word),
-                None => return self.wrong(&attribute.kind.takes(), value, span),
+                None => return self.wrong_word(attribute, words, value, span),
             },
             Kind::Label => return self.wrong("a label", value, span),
         })
@@ -270,7 +242,7 @@ impl<'s> Reader<'_, 's, '_> {
                 Some([self.number(attribute, &items[0], span)?, self.number(attribute, &items[1], span)?])
             }
             Value::List(_) => self.wrong(&attribute.kind.takes(), value, span),
-            _ => self.number(attribute, value, span).map(|factor| [if self.signal { 1.0 } else { factor }, factor]),
+            _ => self.number(attribute, value, span).map(|factor| [if self.is_signal() { 1.0 } else { factor }, factor]),
         }
     }
 
@@ -303,7 +275,7 @@ impl<'s> Reader<'_, 's, '_> {
     fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {
         match value {
             Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
-            Value::Int(_) => self.count(value, span).map(|n| [if self.signal { 1 } else { n }, n]),
+            Value::Int(_) => self.count(value, span).map(|n| [if self.is_signal() { 1 } else { n }, n]),
             other => self.wrong("a size such as 3x3, or a whole number", other, span),
         }
     }
@@ -316,13 +288,13 @@ impl<'s> Reader<'_, 's, '_> {
                 numbers.push(self.count(item, span)?);
             }
             return match numbers[..] {
-                [left, right] if self.signal => Some([[0; 2], [left, right]]),
+                [left, right] if self.signal != Some(false) => Some([[0; 2], [left, right]]),
                 [top, bottom, left, right] => Some([[top, bottom], [left, right]]),
                 _ => self.wrong("a size, or [top, bottom, left, right]", value, span),
             };
         }
         let sides = self.size(value, span)?.map(|n| [n; 2]);
-        Some(if self.signal && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
+        Some(if self.is_signal() && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
     }
 }
 

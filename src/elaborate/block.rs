@@ -54,7 +54,7 @@ impl Expander<'_> {
             },
             None => None,
         };
-        let Some(input) = self.current(span, cx) else { return };
+        let Some(input) = self.current(span, cx) else { return self.remember(call.label.as_ref(), cx) };
         let args = merge(&unit.args, args);
         let policy = cx.policy.clone();
         let frame = cx.frame;
@@ -105,6 +105,9 @@ impl Expander<'_> {
         let in_channels = width.map_or(Value::Unknown, Value::Int);
         let env = self.evaluator().bind(def, args, call, Some(in_channels));
         let broken = self.diags.len() > errors;
+        if self.is_conditional() {
+            return Expanded::FAILED;
+        }
         let scope = self.scope().prefix.clone();
         let frame = self.graph.add_frame(Frame { parent, scope, unit: block.name.node.clone(), span: call, instance });
         let mut cx = Cx {
@@ -136,7 +139,7 @@ impl Expander<'_> {
         }
         for (name, label) in &cx.labels {
             if label.must_join && !label.used {
-                if self.graph.inputs().iter().any(|&input| label.value == Some(input.into())) {
+                if !cx.in_block && self.graph.inputs().iter().any(|&input| label.value == Some(input.into())) {
                     self.error(
                         Diagnostic::error(codes::UNUSED_INPUT, format!("input `{name}` is never read"), label.span, "not used")
                             .rule("the first input is the current value; the others are read by name: `branch NAME from INPUT`"),

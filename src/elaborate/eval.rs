@@ -289,6 +289,10 @@ impl<'a> Eval<'a> {
                 Value::Unit(Arc::new(unit))
             }
             Value::Word(word) => {
+                if let Some(diag) = foreign::number_function(&word, name.span) {
+                    self.diags.push(diag);
+                    return Value::Unknown;
+                }
                 if let Some(inner) = bound.iter().find(|a| matches!(a.value, Value::WordCall(..))) {
                     let (value, span) = (inner.value.clone(), inner.span);
                     return self.mismatch("a plain value", &value, span);
@@ -327,9 +331,15 @@ impl<'a> Eval<'a> {
             (BinaryOp::Or, Value::Bool(true)) => return Value::Bool(true),
             _ => {}
         }
+        let errors = self.diags.len();
         let right = self.eval(b, env);
         use BinaryOp as B;
+        if left == Value::Unknown && matches!(op, B::And | B::Or) {
+            // the left one may decide, so that the right one is never computed
+            self.diags.truncate(errors);
+        }
         match (op, &left, &right) {
+            (B::And, Value::Unknown, Value::Bool(false)) | (B::Or, Value::Unknown, Value::Bool(true)) => right,
             (_, Value::Unknown, _) | (_, _, Value::Unknown) => Value::Unknown,
             (B::And | B::Or, Value::Bool(_), Value::Bool(right)) => Value::Bool(*right),
             (B::And | B::Or, Value::Bool(_), other) => self.mismatch("true or false", other, b.span),
@@ -337,7 +347,11 @@ impl<'a> Eval<'a> {
             (B::Add | B::Sub | B::Mul | B::Div | B::Rem, Value::Int(x), Value::Int(y)) => self.arithmetic(op, *x, *y, span),
             (B::Eq | B::Ne, x, y) => {
                 let equal = self.equal(x, y, span);
-                if exhausted(self.work) { Value::Unknown } else { Value::Bool(equal == (op == B::Eq)) }
+                if exhausted(self.work) || x.is_partly_unknown() || y.is_partly_unknown() {
+                    Value::Unknown
+                } else {
+                    Value::Bool(equal == (op == B::Eq))
+                }
             }
             (B::Lt, Value::Int(x), Value::Int(y)) => Value::Bool(x < y),
             (B::Le, Value::Int(x), Value::Int(y)) => Value::Bool(x <= y),

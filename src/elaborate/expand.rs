@@ -12,6 +12,7 @@ use super::naming::{MAX_NAME, Numbering, Scope};
 use super::operators;
 use super::policy::Policy;
 use super::suggest::nearest;
+use super::unused::Unknowns;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -25,7 +26,7 @@ pub const MAX_NODES: usize = if cfg!(fuzzing) { 2_000 } else { 1_000_000 };
 /// The maximum nesting depth of bodies: blocks, stage units, branches, conditions, scopes.
 pub const MAX_DEPTH: usize = 64;
 /// The maximum number of expanded statements, which also bounds blocks without nodes.
-const MAX_STEPS: usize = 8 * MAX_NODES;
+pub(super) const MAX_STEPS: usize = 8 * MAX_NODES;
 /// The maximum total size of all names, in bytes.
 const MAX_NAMES: usize = 256 << 20;
 /// The maximum number of different errors of a network; more usually have a common cause.
@@ -48,6 +49,7 @@ pub(super) struct Labeled {
 }
 
 /// The state of expansion in a body.
+#[derive(Clone)]
 pub(super) struct Cx {
     pub env: Env,
     pub frame: Option<FrameId>,
@@ -115,13 +117,15 @@ pub(super) struct Expander<'a> {
     duplicates: ReportedDuplicates,
     outputs: HashSet<String>,
     name_bytes: usize,
-    steps: usize,
+    pub steps: usize,
     /// The current nesting depth of bodies.
     pub depth: usize,
     pub work: &'a Cell<usize>,
     /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
+    /// In an expansion of a block that no network uses.
+    pub unknowns: Option<Unknowns>,
 }
 
 impl<'a> Expander<'a> {
@@ -144,6 +148,7 @@ impl<'a> Expander<'a> {
             work,
             aborted: false,
             no_input_reported: false,
+            unknowns: None,
         }
     }
 
@@ -185,7 +190,7 @@ impl<'a> Expander<'a> {
                 self.error(Diagnostic::error(codes::TOO_LARGE, message, span, "expansion stopped here"));
             }
         }
-        if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > MAX_STEPS || self.name_bytes > MAX_NAMES) {
+        if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > self.most_steps() || self.name_bytes > MAX_NAMES) {
             self.aborted = true;
             self.diags.push(
                 Diagnostic::error(codes::TOO_LARGE, "the network is too large", span, "expansion stopped here")
@@ -236,6 +241,7 @@ impl<'a> Expander<'a> {
             if self.step(stmt.span) {
                 break;
             }
+            cx.current = cx.current.or_else(|| self.unknown_value());
             self.stmt(stmt, cx);
         }
         self.depth -= 1;
@@ -280,6 +286,7 @@ impl<'a> Expander<'a> {
             StmtKind::If { cond, then, otherwise } => match self.eval(cond, &cx.env) {
                 Value::Bool(true) => self.body(then, cx),
                 Value::Bool(false) => self.body(otherwise, cx),
+                Value::Unknown if self.unknowns.is_some() => self.either(then, otherwise, cx),
                 value => {
                     self.evaluator().mismatch("true or false", &value, cond.span);
                     cx.current = None;
@@ -424,7 +431,7 @@ impl<'a> Expander<'a> {
             let current = self.current(span, cx);
             let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {
                 cx.current = None;
-                return;
+                return self.remember(call.label.as_ref(), cx);
             };
             if matches!(op, Op::Linear(_)) && self.shape(operand).dims().is_some_and(|d| d.len() > 1) {
                 let flatten = self.scope().count("flatten");
@@ -443,27 +450,13 @@ impl<'a> Expander<'a> {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => {
                 self.function_call(&unit, call, span, cx)
             }
-            Value::Unknown => cx.current = None,
+            Value::Unknown => {
+                self.read_labels(call, cx);
+                cx.current = None;
+                self.remember(call.label.as_ref(), cx);
+            }
             Value::Word(word) | Value::WordCall(word, _) => {
-                let module = &self.program.modules[cx.env.module];
-                let mut known: Vec<&str> = operators::statement_words().collect();
-                known.extend(module.scope.keys().map(String::as_str));
-                let message = format!("there is no operator or block `{word}`");
-                let span = call.name.span;
-                if let Some(diag) = foreign::statement(call, message.clone()) {
-                    self.error(diag);
-                    cx.current = None;
-                    return;
-                }
-                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
-                let own = foreign::block(&word).unwrap_or(&word);
-                if known.contains(&own) {
-                    diag = diag.fix(format!("write `{own}`"), span, own);
-                } else if let Some(near) = nearest(&word, known) {
-                    diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
-                } else if let Some(library) = library_of(own) {
-                    diag = diag.help(format!("it is in the standard library: `use {library}: {own}`"));
-                }
+                let diag = self.unknown_statement(call, &word, cx);
                 self.error(diag);
                 cx.current = None;
             }
@@ -476,6 +469,30 @@ impl<'a> Expander<'a> {
                 ));
                 cx.current = None;
             }
+        }
+    }
+
+    /// The error for a statement whose word is no operator, block or function.
+    fn unknown_statement(&self, call: &Call, word: &str, cx: &Cx) -> Diagnostic {
+        let module = &self.program.modules[cx.env.module];
+        let mut known: Vec<&str> = operators::statement_words().collect();
+        known.extend(module.scope.keys().map(String::as_str));
+        let message = format!("there is no operator or block `{word}`");
+        let span = call.name.span;
+        // a block of the library can be called like an operator of elsewhere
+        let library = library_of(word);
+        if let Some(diag) = foreign::statement(call, message.clone()).filter(|_| library.is_none()) {
+            return diag;
+        }
+        let diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
+        let own = foreign::block(word).unwrap_or(word);
+        if known.contains(&own) {
+            return diag.fix(format!("write `{own}`"), span, own);
+        }
+        match (library_of(own), nearest(word, known)) {
+            (Some(library), _) => diag.help(format!("it is in the standard library: `use {library}: {own}`")),
+            (None, Some(near)) => diag.fix(format!("did you mean `{near}`?"), span, near),
+            (None, None) => diag,
         }
     }
 

@@ -44,6 +44,11 @@ pub(super) fn error(context: &str, word: &str, code: Code, span: Span, missing: 
     Some(answered(find(context, word)?, word, code, span, missing, |own| (span, own.to_owned())))
 }
 
+/// The error for a function of numbers of elsewhere: `int(…)`, `make_divisible(…)`.
+pub(super) fn number_function(word: &str, span: Span) -> Option<Diagnostic> {
+    error("number", word, codes::UNKNOWN_NAME, span, format!("there is no function `{word}` of numbers"))
+}
+
 fn answered(
     answer: Answer,
     word: &str,
@@ -78,6 +83,9 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
         let through = |arg: &Arg| Span { end: arg.span.end, ..span };
         let first = call.args.first().filter(|first| first.key.is_none());
         match (own, first, call.args.last()) {
+            ("avgpool global", Some(first @ Arg { value: Expr { kind: ExprKind::Int(1), .. }, .. }), _) => {
+                (through(first), own.to_owned())
+            }
             ("avgpool global", Some(first), _) if plain(word).starts_with("adaptive") => {
                 (up_to(first), "avgpool output_size: ".to_owned())
             }
@@ -156,6 +164,24 @@ fn defaults(own: &str, call: &Call) -> Option<String> {
 fn takes_nothing(word: &str) -> bool {
     operators::find(word).is_some_and(|operator| operator.schema.attributes.is_empty() && !operator.schema.is_join())
         || prelude::find(word).is_some_and(|activation| activation.keys().next().is_none())
+}
+
+/// The error for what a join takes instead of labels: `concat [a, b]`, `concat a, dim: 1`.
+pub(super) fn not_a_label(word: &str, arg: &Arg) -> Diagnostic {
+    let diag = Diagnostic::error(codes::UNKNOWN_LABEL, format!("`{word}` takes labels"), arg.span, "not a label");
+    let names =
+        |items: &[Expr]| items.iter().map(|item| factor(item).filter(|_| matches!(item.kind, ExprKind::Name(_)))).collect();
+    let listed: Option<Vec<String>> = match &arg.value.kind {
+        ExprKind::List(items) if arg.key.is_none() => names(items),
+        _ => None,
+    };
+    if let Some(own) = listed.filter(|names| !names.is_empty()).map(|names| names.join(", ")) {
+        return diag.fix(format!("labels stand without brackets: `{word} {own}`"), arg.span, own);
+    }
+    match arg.key.as_ref().and_then(|key| find(word, &key.node)) {
+        Some(Nothing(why)) => diag.help(why),
+        _ => diag.rule("branches are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
+    }
 }
 
 /// A call without its label.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attrs;
 use super::expand::{Cx, Expander, Labeled};
+use super::foreign;
 use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -20,13 +21,10 @@ impl Expander<'_> {
             None => self.current(name.map_or(span, |name| name.span), cx),
         };
         let Some(name) = name else { return self.branch_without_name(start, body, span, cx) };
-        if cx.labels.contains_key(&name.node) {
-            self.error(Diagnostic::error(
-                codes::DUPLICATE_NAME,
-                format!("two values are called `{}`", name.node),
-                name.span,
-                "the second one",
-            ));
+        if let Some(first) = cx.labels.get(&name.node) {
+            let label = &name.node;
+            let help = format!("`mul {{ … }} as {label}` joins a branch at once, whose layers are called `{label}.…` too");
+            self.label_is_taken(name, first.span, &help);
         }
         let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
         cx.current = start;
@@ -145,10 +143,7 @@ impl Expander<'_> {
                     names.push(Spanned { node: name.clone(), span: arg.value.span });
                 }
                 _ => {
-                    self.error(
-                        Diagnostic::error(codes::UNKNOWN_LABEL, format!("`{word}` takes labels"), arg.span, "not a label")
-                            .rule("branches are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
-                    );
+                    self.error(foreign::not_a_label(word, arg));
                     fine = false;
                 }
             }
@@ -213,7 +208,7 @@ impl Expander<'_> {
             call.args.iter().filter(|arg| arg.key.as_ref().is_none_or(|own| own.node != key)).cloned().collect();
         let others = self.evaluator().args(&others, &cx.env);
         let operands = [self.current(span, cx), self.label(label, cx)];
-        let signal = operands[0].is_some_and(|x| self.shape(x).is_1d());
+        let signal = operands[0].map(|x| self.shape(x)).filter(|x| x.dims().is_some()).map(Shape::is_1d);
         let attributes = attrs::arguments(schema, &others, span, signal, &mut self.evaluator());
         let name = self.statement_name(schema.word, call.label.as_ref(), cx);
         cx.current = match (operands, name, attributes) {

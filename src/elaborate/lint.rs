@@ -13,18 +13,8 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
         let mut all = HashSet::new();
         let mut damaged = module.damaged;
         for &id in &module.own {
-            let mut used = HashSet::new();
             let def = program.def(id);
-            let mut names = Names { used: &mut used };
-            names.params(def.params());
-            match def {
-                Def::Block(block) => names.body(&block.body),
-                Def::Network(network) => {
-                    names.body(&network.body);
-                    network.base.iter().for_each(|base| names.unit(base));
-                }
-                Def::Function(function) => function.value.iter().for_each(|value| names.expr(value)),
-            }
+            let used = names_of(def);
             let broken = def.is_damaged();
             damaged |= broken;
             if !broken {
@@ -72,7 +62,7 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
 }
 
 /// The names of all `let`s in a body, including nested bodies.
-fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
+pub(super) fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
     for stmt in body {
         match &stmt.kind {
             StmtKind::Let { name, .. } => out.push(name),
@@ -99,6 +89,22 @@ fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
             | StmtKind::Train(_) => {}
         }
     }
+}
+
+/// The names in a definition.
+pub(super) fn names_of(def: &Def) -> HashSet<String> {
+    let mut used = HashSet::new();
+    let mut names = Names { used: &mut used };
+    names.params(def.params());
+    match def {
+        Def::Block(block) => names.body(&block.body),
+        Def::Network(network) => {
+            names.body(&network.body);
+            network.base.iter().for_each(|base| names.unit(base));
+        }
+        Def::Function(function) => function.value.iter().for_each(|value| names.expr(value)),
+    }
+    used
 }
 
 /// The names in an expression.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::division;
 use super::foreign;
 use super::function::primitive::Primitive;
 use super::function::signature::Signature;
@@ -320,6 +321,9 @@ impl Loader<'_> {
         let file = self.sources.add(source);
         let (tree, mut found) = syntax::parse(file, &text);
         self.diags.append(&mut found);
+        if !matches!(key, Key::Std(_)) {
+            division::run(&tree, &text, self.diags);
+        }
 
         let index = self.program.modules.len();
         let module = Module {

@@ -228,7 +228,7 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
     const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
     let mut out =
         Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new(), mean_from: None };
-    let errors = eval.diags.len();
+    let errors = count_errors(eval.diags);
     for arg in eval.args(args, env) {
         let Some((key, key_span)) = &arg.key else {
             eval.diags.push(Diagnostic::error(
@@ -249,9 +249,15 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
             ("channels", Value::Word(word)) if **word == *"rgb" => out.channels = Channels::Rgb,
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
-            ("mean", Value::List(items)) => out.mean = numbers(items, |_| true, arg.span, eval),
+            ("mean", Value::List(items)) => {
+                out.mean = numbers(items, |_| true, arg.span, eval);
+                larger_than_pixels("mean", &out.mean, arg.span, eval);
+            }
             ("mean", Value::Str(path)) => out.mean_from = Some((eval.program.resolve(env.module, path), arg.span)),
-            ("std", Value::List(items)) => out.std = numbers(items, |x| x > 0.0, arg.span, eval),
+            ("std", Value::List(items)) => {
+                out.std = numbers(items, |x| x > 0.0, arg.span, eval);
+                larger_than_pixels("std", &out.std, arg.span, eval);
+            }
             (name, value) if KEYS.contains(&name) => {
                 let takes = match name {
                     "resize" => "pixels, 1 to 65536",
@@ -281,7 +287,7 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
             }
         }
     }
-    if eval.diags.len() > errors {
+    if count_errors(eval.diags) > errors {
         return None;
     }
     let channels = if out.channels == Channels::Gray { 1 } else { 3 };
@@ -295,6 +301,20 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
         }
     }
     Some(out)
+}
+
+fn count_errors(diags: &[Diagnostic]) -> usize {
+    diags.iter().filter(|diag| diag.is_error()).count()
+}
+
+/// Warns of statistics of values up to 255.
+fn larger_than_pixels(key: &str, list: &[f32], span: Span, eval: &mut Eval<'_>) {
+    let Some(large) = list.iter().copied().find(|x| *x > 1.0) else { return };
+    let message = format!("a `{key}` of {large}, though pixels are between 0 and 1");
+    let scaled: Vec<String> = list.iter().map(|x| format!("{:.3}", x / 255.0)).collect();
+    let diag = Diagnostic::warning(codes::PIXELS, message, span, "larger than any pixel")
+        .rule("values are divided by 255 before `mean` is subtracted and before they are divided by `std`");
+    eval.diags.push(diag.help(format!("if these are for values up to 255, divide them too: `{key}: [{}]`", scaled.join(", "))));
 }
 
 fn numbers(items: &[Value], fits: impl Fn(f64) -> bool, span: Span, eval: &mut Eval<'_>) -> Vec<f32> {

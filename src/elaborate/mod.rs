@@ -6,12 +6,14 @@
 mod apply;
 mod attrs;
 mod block;
+mod division;
 mod eval;
 mod expand;
 pub mod foreign;
 mod function;
 mod input;
 mod join;
+mod keys;
 mod labels;
 mod lint;
 mod load;
@@ -30,6 +32,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod train;
+mod unused;
 mod value;
 
 use std::cell::Cell;
@@ -101,9 +104,10 @@ impl Program {
         list
     }
 
-    /// Warnings about names that are imported or declared but never used.
+    /// Warnings about names that are imported or declared but never used, and errors in blocks that no network uses.
     pub fn lint(&self, diags: &mut Vec<Diagnostic>) {
         lint::run(self, diags);
+        unused::run(self, diags);
     }
 
     /// Expands a network of the root file. `set` assigns open parameters, like `--set name=value`.

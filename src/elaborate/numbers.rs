@@ -67,7 +67,14 @@ impl Eval<'_> {
             let message = format!("`{}` needs {} arguments", name.node, function.required());
             let message = if function.required() == 1 { format!("`{}` needs a number", name.node) } else { message };
             let diag = Diagnostic::error(codes::MISSING_ARGUMENT, message, name.span, "too few are given");
-            self.diags.push(diag.help(format!("write `{}`", function.example())));
+            let last = args.last().filter(|_| function == NumberFunction::RoundTo);
+            self.diags.push(match last {
+                Some(last) => {
+                    let end = Span { start: last.span.end, ..last.span };
+                    diag.fix("name the divisor, such as 8: the result is a multiple of it", end, ", 8")
+                }
+                None => diag.help(format!("write `{}`", function.example())),
+            });
             fine = false;
         }
         fine.then_some(given)

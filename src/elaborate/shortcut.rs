@@ -161,11 +161,28 @@ impl Expander<'_> {
             (Some(shortcut), Some(name)) => {
                 let add = self.node(Op::add(), name, span, cx.frame, &[f, shortcut]);
                 let stride = cx.stride[0].max(cx.stride[1]);
-                self.shortcuts.push(ShortcutUse { add: add.node, policy: policy.kind, policy_span: policy.span, x, stride });
+                let condition = self.condition(from, to, cx);
+                let (policy, policy_span) = (policy.kind, policy.span);
+                self.shortcuts.push(ShortcutUse { add: add.node, policy, policy_span, x, stride, condition });
                 Some(add)
             }
             _ => None,
         };
+    }
+
+    /// When a block keeps its input's shape, in the names that it has for that. `None` if it does, if it has none, or if nobody can
+    /// edit it.
+    fn condition(&self, from: Option<usize>, to: Option<usize>, cx: &Cx) -> Option<String> {
+        let (strided, from, to) = (cx.stride != [1, 1], from?, to?);
+        if self.program.modules[cx.env.module].is_std || (!strided && from == to) {
+            return None;
+        }
+        let is =
+            |name: &str, n: usize| cx.env.get(name).is_some_and(|value| i64::try_from(n).is_ok_and(|n| *value == Value::Int(n)));
+        let keeps_map = cx.env.vars.contains_key("stride").then_some("stride == 1");
+        let keeps_channels = (is("in_channels", from) && is("filters", to)).then_some("in_channels == filters");
+        let is_named = (keeps_map.is_some() || !strided) && (keeps_channels.is_some() || from == to);
+        is_named.then(|| keeps_map.into_iter().chain(keeps_channels).collect::<Vec<_>>().join(" and "))
     }
 
     fn project(&mut self, x: ir::Value, filters: Option<usize>, policy: &Policy, span: Span, cx: &Cx) -> Option<ir::Value> {

@@ -22,8 +22,12 @@ impl Expander<'_> {
     }
 
     fn instances(&mut self, stage: &Stage, span: Span, cx: &mut Cx) {
-        let count = match self.eval(&stage.count, &cx.env) {
+        let count = self.eval(&stage.count, &cx.env);
+        // of unknown many instances one is expanded
+        let open = self.unknowns.is_some() && count == Value::Unknown;
+        let count = match count {
             Value::Int(n) if n >= i64::from(stage.is_stage) && n <= MAX_NODES as i64 => Some(n as usize),
+            Value::Unknown if open => Some(1),
             Value::Int(n) => {
                 let rule = match stage.is_stage {
                     _ if n > MAX_NODES as i64 => format!("a network has at most {MAX_NODES} nodes"),
@@ -80,7 +84,8 @@ impl Expander<'_> {
         };
 
         let halve = keys.map.0 == MapRule::Halve;
-        let has = |name: &str| self.program.def(unit.def).params().iter().any(|p| p.name.node == name);
+        let param = |name: &str| self.program.def(unit.def).params().iter().find(|p| p.name.node == name);
+        let has = |name: &str| param(name).is_some();
         let (has_stride, has_dilation, has_i, has_count) = (has("stride"), has("dilation"), has("i"), has("count"));
         // `map` and `dilate` set a parameter, which the unit must have and the stage must not also give
         let stated = [
@@ -139,12 +144,15 @@ impl Expander<'_> {
         cx.last_dilation = dilation;
         // what the unit or a key states is not set by the stage
         let preset = |name: &str| unit_keys(&unit).any(|(key, _)| key == name);
-        let (preset_stride, preset_dilation) = (preset("stride"), preset("dilation"));
+        // a `repeat` states nothing about the map, so that the block's own default holds
+        let sets_stride =
+            has_stride && !preset("stride") && (stage.is_stage || param("stride").is_some_and(|p| p.default.is_none()));
+        let preset_dilation = preset("dilation");
         let mut record = ir::Stage {
             name: String::new(),
             span,
             label_span: stage.label.as_ref().map_or(span, |l| l.span),
-            filters: keys.filters.map(|(n, s)| (n.unsigned_abs(), s)),
+            filters: keys.filters.and_then(|(n, s)| Some((n?.unsigned_abs(), s))),
             map: keys.map,
             // a dilated stage keeps the size where it would otherwise be halved
             allow_doubling: keys.allow_doubling || matches!(keys.dilate, Some((Dilate::Double, _))),
@@ -155,21 +163,23 @@ impl Expander<'_> {
         let label = stage.label.as_ref().map(|l| l.node.clone());
         let mut current = Some(input);
         let mut stride = [1usize; 2];
-        let mut last_filters = keys.filters.map(|(n, _)| n);
+        let (mut last_filters, mut filters_lost) = (keys.filters.and_then(|(n, _)| n), false);
+        let number = |n: usize| if open { Value::Unknown } else { Value::Int(n as i64) };
         let mut expand = |this: &mut Self| {
             record.name = this.scope().prefix.clone();
             // arguments can use `i` and `count`, the index and the number of instances
             let mut env = cx.env.clone();
-            env.vars.insert("count".to_string(), Value::Int(count as i64));
+            env.vars.insert("count".to_string(), number(count));
             for i in 0..count {
                 let Some(value) = current else { break };
                 if this.step(span) {
                     current = None;
                     break;
                 }
-                env.vars.insert("i".to_string(), Value::Int(i as i64));
+                env.vars.insert("i".to_string(), number(i));
                 // the first instance's own is not that of the others
-                last_filters = keys.filters.map(|(n, _)| n);
+                last_filters = keys.filters.and_then(|(n, _)| n);
+                filters_lost = keys.filters.is_some_and(|(n, _)| n.is_none());
                 let mut args: Vec<Bound> = Vec::new();
                 let first: &[Arg] = if i == 0 { &stage.first } else { &[] };
                 let replaced = |arg: &Arg| first.iter().any(|own| key_of(own) == key_of(arg));
@@ -182,32 +192,34 @@ impl Expander<'_> {
                     }
                     let value = this.eval(&arg.value, &env);
                     if let Some(key) = &arg.key {
-                        if let ("filters", Value::Int(n)) = (key.node.as_str(), &value) {
-                            last_filters = Some(*n);
+                        match (key.node.as_str(), &value) {
+                            ("filters", Value::Int(n)) => (last_filters, filters_lost) = (Some(*n), false),
+                            ("filters", Value::Unknown) => filters_lost = true,
+                            _ => {}
                         }
                         args.push(Bound { key: Some((key.node.as_str().into(), key.span)), value, span: arg.value.span });
                     }
                 }
-                let mut give = |key: &str, value: i64, at: Span| {
+                let mut give = |key: &str, value: Value, at: Span| {
                     let given = args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *key));
                     if !given {
-                        args.push(Bound { key: Some((key.into(), at)), value: Value::Int(value), span: at });
+                        args.push(Bound { key: Some((key.into(), at)), value, span: at });
                     }
                 };
                 if let Some((filters, at)) = keys.filters {
-                    give("filters", filters, at);
+                    give("filters", filters.map_or(Value::Unknown, Value::Int), at);
                 }
-                if has_stride && !preset_stride {
-                    give("stride", if halve && i == 0 { 2 } else { 1 }, keys.map.1.unwrap_or(span));
+                if sets_stride {
+                    give("stride", Value::Int(if halve && i == 0 { 2 } else { 1 }), keys.map.1.unwrap_or(span));
                 }
                 if dilates && !preset_dilation {
-                    give("dilation", if i == 0 { first_dilation } else { dilation }, span);
+                    give("dilation", Value::Int(if i == 0 { first_dilation } else { dilation }), span);
                 }
                 if has_i {
-                    give("i", i as i64, span);
+                    give("i", number(i), span);
                 }
                 if has_count {
-                    give("count", count as i64, span);
+                    give("count", number(count), span);
                 }
                 let args = merge(&unit.args, args);
                 let policy = policy.map_or_else(|| cx.policy.clone(), |arg| this.policy(&arg.value, &env));
@@ -232,13 +244,19 @@ impl Expander<'_> {
                 }
             }
         };
-        match &label {
-            Some(label) => self.in_scope(label, |this| expand(this)),
-            None => expand(self),
+        let mut in_label = |this: &mut Self| match &label {
+            Some(label) => this.in_scope(label, |this| expand(this)),
+            None => expand(this),
+        };
+        if open {
+            self.conditionally(in_label)
+        } else {
+            in_label(self)
         }
         cx.current = current;
         cx.strided(stride);
-        cx.last_filters = last_filters.or(cx.last_filters);
+        cx.last_filters = if filters_lost { None } else { last_filters.or(cx.last_filters) };
+        cx.filters_lost |= filters_lost;
         if stage.is_stage {
             self.stages.push(record);
         }
@@ -262,9 +280,13 @@ impl Expander<'_> {
 
     fn remember_stage(&mut self, stage: &Stage, cx: &mut Cx) {
         let Some(label) = &stage.label else { return };
-        if cx.labels.contains_key(&label.node) {
-            let message = format!("two values are called `{}`", label.node);
-            self.error(Diagnostic::error(codes::DUPLICATE_NAME, message, label.span, "the second one"));
+        if let Some(first) = cx.labels.get(&label.node) {
+            let (name, unit) = (&label.node, &stage.unit.name.node);
+            let help = match stage.is_stage {
+                true => "give one of them another name".to_string(),
+                false => format!("`sequential {name} {{ repeat … of {unit} }}` gives the layers the same names without a label"),
+            };
+            self.label_is_taken(label, first.span, &help);
         }
         cx.labels.insert(label.node.clone(), Labeled { value: cx.current, span: label.span, must_join: false, used: false });
     }
@@ -319,7 +341,7 @@ impl Expander<'_> {
                 "filters" => {
                     keys.filters = match self.eval(&arg.value, &cx.env) {
                         Value::Word(word) if *word == *"double" => match cx.last_filters.map(|n| n.checked_mul(2)) {
-                            Some(Some(n)) => Some((n, arg.span)),
+                            Some(Some(n)) => Some((Some(n), arg.span)),
                             Some(None) => {
                                 self.error(Diagnostic::error(
                                     codes::ARITHMETIC,
@@ -329,7 +351,7 @@ impl Expander<'_> {
                                 ));
                                 None
                             }
-                            None if cx.filters_lost => None,
+                            None if cx.filters_lost => Some((None, arg.span)),
                             None => {
                                 self.error(
                                     Diagnostic::error(
@@ -343,10 +365,10 @@ impl Expander<'_> {
                                 None
                             }
                         },
-                        Value::Int(n) => Some((n, arg.span)),
+                        Value::Int(n) => Some((Some(n), arg.span)),
                         value => {
                             self.evaluator().mismatch("a whole number, or `double`", &value, arg.value.span);
-                            None
+                            Some((None, arg.span))
                         }
                     }
                 }
@@ -451,7 +473,8 @@ fn unit_keys(unit: &Unit) -> impl Iterator<Item = (&str, Span)> {
 
 /// The keys of a stage; all others belong to its unit.
 struct Keys<'s> {
-    filters: Option<(i64, Span)>,
+    /// Its number; `None` in it if that is unknown.
+    filters: Option<(Option<i64>, Span)>,
     map: (MapRule, Option<Span>),
     dilate: Option<(Dilate, Span)>,
     /// The policy, which may depend on the instance.

@@ -30,23 +30,25 @@ pub enum Value {
     Word(Arc<str>),
     /// A word with arguments: `pad(zeros: split)`.
     WordCall(Arc<str>, Arc<[Bound]>),
-    /// The result of an error that is already reported.
+    /// The result of an error that is already reported; or a parameter of a block that no network uses.
     Unknown,
 }
 
-/// A list. It stores its nesting depth: values are shared, so a few lines could otherwise build one that takes
+/// A list. It stores its nesting depth, and whether an item is unknown: values are shared, so a few lines could otherwise build one that takes
 /// forever to traverse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List {
     items: Arc<[Value]>,
     depth: u8,
+    has_unknown: bool,
 }
 
 impl List {
     /// A list of these items, unless it would nest deeper than [`MAX_VALUE_DEPTH`].
     pub fn new(items: Vec<Value>) -> Option<List> {
         let depth = items.iter().map(Value::depth).max().unwrap_or(0) + 1;
-        (depth <= MAX_VALUE_DEPTH).then(|| List { items: items.into(), depth })
+        let has_unknown = items.iter().any(Value::is_partly_unknown);
+        (depth <= MAX_VALUE_DEPTH).then(|| List { items: items.into(), depth, has_unknown })
     }
 }
 
@@ -97,6 +99,17 @@ impl Value {
             | Value::Size(..)
             | Value::Word(_)
             | Value::Unknown => 0,
+        }
+    }
+
+    /// Whether it is, or holds, a value that is not known.
+    pub fn is_partly_unknown(&self) -> bool {
+        match self {
+            Value::Unknown => true,
+            Value::List(list) => list.has_unknown,
+            Value::Unit(unit) => unit.args.iter().any(|arg| arg.value.is_partly_unknown()),
+            Value::WordCall(_, args) => args.iter().any(|arg| arg.value.is_partly_unknown()),
+            _ => false,
         }
     }
 

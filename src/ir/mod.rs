@@ -41,7 +41,7 @@ pub use naming::{LayerNumbers, is_within};
 pub use network::{Channels, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
 pub use op::Op;
 pub use ops::{Arity, AttrValue, Attributes, Schema};
-pub use params::{Param, ParamRole, ParamSource};
+pub use params::{FilterAxis, Param, ParamRole, ParamSource};
 pub(crate) use phase::Rewrite;
 pub use phase::{Canonical, Checked, Plannable, Runnable, ShapedNetwork};
 pub use rearrange::{Moves, Rearrange, SquareOrder, Squares, reshaped, shape_text};

@@ -114,6 +114,8 @@ pub struct ShortcutUse {
     pub x: Value,
     /// The product of the strides on the block's path.
     pub stride: usize,
+    /// When x and F(x) have equal dimensions, in the names of the block: `stride == 1 and in_channels == filters`.
+    pub condition: Option<String>,
 }
 
 /// What a stage declares about its feature map.

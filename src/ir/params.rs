@@ -50,6 +50,8 @@ pub enum ParamSource {
         norm: String,
         /// The norm's epsilon.
         eps: f64,
+        /// Where the weight's filters are.
+        axis: FilterAxis,
     },
     /// `norm.bias + (conv.bias - norm.running_mean) * norm.weight / sqrt(norm.running_var + eps)`.
     FoldedBias {
@@ -81,7 +83,46 @@ pub enum ParamSource {
         of: Box<ParamSource>,
         /// The factor.
         factor: Box<Param>,
+        /// Where the parameter's filters are.
+        axis: FilterAxis,
     },
+}
+
+/// The axis of a weight that its filters, or a layer's outputs, are along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterAxis {
+    /// The first one: of convolutions and linear layers.
+    First,
+    /// The second one within each group: of transposed convolutions, `[channels, filters / groups, …]`.
+    Second {
+        /// All filters.
+        filters: usize,
+        /// The number of channel groups.
+        groups: usize,
+        /// Kernel elements.
+        kernel: usize,
+    },
+}
+
+impl FilterAxis {
+    /// How many values of a filter lie together, in a weight of `len` values with this many filters.
+    pub fn run(self, len: usize, filters: usize) -> usize {
+        match self {
+            FilterAxis::First => len / filters.max(1),
+            FilterAxis::Second { kernel, .. } => kernel,
+        }
+    }
+
+    /// The filter of a run of values, of so many.
+    pub fn filter(self, run: usize, runs: usize) -> usize {
+        match self {
+            FilterAxis::First => run,
+            FilterAxis::Second { filters, groups, .. } => {
+                let (of_group, runs_of_group) = (filters / groups.max(1), runs / groups.max(1));
+                run / runs_of_group.max(1) * of_group + run % of_group.max(1)
+            }
+        }
+    }
 }
 
 /// A parameter of a node.

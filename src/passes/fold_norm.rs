@@ -25,6 +25,7 @@ fn fold(network: &mut ShapedNetwork, layer: NodeId, norm_node: NodeId, norm: Bat
     // a second norm would have to fold into parameters that are already derived
     let named = node.params.iter().all(|p| matches!(p.source, ParamSource::Named(_)));
     let Some(weight) = node.params.iter().find(|p| p.role == ParamRole::Weight).filter(|_| named) else { return false };
+    let axis = node.op.filter_axis();
     let Some((bias, outputs)) = node.op.bias_mut() else { return false };
     let conv_bias = std::mem::replace(bias, true);
     let conv = node.name.clone();
@@ -33,7 +34,7 @@ fn fold(network: &mut ShapedNetwork, layer: NodeId, norm_node: NodeId, norm: Bat
         Param {
             role: ParamRole::Weight,
             shape: weight.shape.clone(),
-            source: ParamSource::FoldedWeight { conv: conv.clone(), norm: norm_name.clone(), eps },
+            source: ParamSource::FoldedWeight { conv: conv.clone(), norm: norm_name.clone(), eps, axis },
         },
         Param {
             role: ParamRole::Bias,

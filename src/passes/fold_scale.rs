@@ -3,7 +3,7 @@
 
 use super::rewrite::{replace, single_user};
 use crate::elementwise::Program;
-use crate::ir::{Broadcast, Epilogue, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
+use crate::ir::{Broadcast, Epilogue, FilterAxis, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
@@ -31,9 +31,11 @@ fn fold(network: &mut ShapedNetwork, layer: NodeId, factor: &Param) -> bool {
     if node.op.bias_mut().is_none() || node.op.epilogue().is_some_and(|epilogue| *epilogue != Epilogue::default()) {
         return false;
     }
+    let weights = node.op.filter_axis();
     for param in &mut node.params {
         let of = Box::new(param.source.clone());
-        param.source = ParamSource::Scaled { of, factor: Box::new(factor.clone()) };
+        let axis = if param.role == ParamRole::Weight { weights } else { FilterAxis::First };
+        param.source = ParamSource::Scaled { of, factor: Box::new(factor.clone()), axis };
     }
     true
 }

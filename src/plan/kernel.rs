@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
 use crate::ir::{CustomOp, Reduction, SampleNorm};
 use crate::kernels::ConvShape;
-use crate::kernels::interpolate::Interpolation;
+use crate::kernels::interpolate::InterpolationMap;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
@@ -177,7 +177,7 @@ pub enum Kernel {
     /// Nearest-neighbor upsampling.
     Upsample(Nearest),
     /// Interpolation, or its gradient.
-    Interpolate(Arc<Interpolation>),
+    Interpolate(Arc<InterpolationMap>),
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
     /// An operator that the program gives.

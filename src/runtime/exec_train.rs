@@ -5,8 +5,8 @@ use super::exec_norm::Norm;
 use crate::ir::{Broadcast, Train};
 use crate::kernels::norm::fold::max_grad;
 use crate::kernels::norm::l2::l2_norm;
-use crate::kernels::train::norm::NormParams;
-use crate::kernels::train::reduce::{self, Over};
+use crate::kernels::train::norm::BatchNormParams;
+use crate::kernels::train::reduce::{self, SumOver};
 use crate::kernels::train::{channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad, softmax};
 use crate::kernels::upsample::upsample_grad;
 use crate::kernels::{Isa, Layout, Residual, ThreadPool};
@@ -35,7 +35,7 @@ pub(super) fn run(
             [weight] => (weight, weight),
             _ => (&read(stats)[..sizes[1]], &read(stats)[..sizes[1]]),
         };
-        NormParams { stats: read(stats), weight, bias, eps }
+        BatchNormParams { stats: read(stats), weight, bias, eps }
     };
     match &kernel.op {
         Train::NormStats => norm::stats(pool, isa, layout, sizes, read(0), scratch(), out),
@@ -126,12 +126,12 @@ pub(super) fn run(
     }
 }
 
-fn over(broadcast: Broadcast) -> Over {
+fn over(broadcast: Broadcast) -> SumOver {
     match broadcast {
         // no operand repeats a full one
-        Broadcast::Full | Broadcast::Channel => Over::Pixels,
-        Broadcast::Pixel => Over::Channels,
-        Broadcast::Scalar => Over::Sample,
-        Broadcast::Parameter { .. } | Broadcast::Shared { .. } => Over::Everything,
+        Broadcast::Full | Broadcast::Channel => SumOver::Pixels,
+        Broadcast::Pixel => SumOver::Channels,
+        Broadcast::Scalar => SumOver::Sample,
+        Broadcast::Parameter { .. } | Broadcast::Shared { .. } => SumOver::Everything,
     }
 }

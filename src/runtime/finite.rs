@@ -105,7 +105,7 @@ fn tensors(source: &ParamSource, names: &mut BTreeSet<String>) {
             }
             of_norm(norm, names);
         }
-        ParamSource::Scaled { of, factor } => {
+        ParamSource::Scaled { of, factor, .. } => {
             tensors(of, names);
             tensors(&factor.source, names);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::base::tensor::Tensor;
-use crate::ir::{ParamRole, ParamSource};
+use crate::ir::{FilterAxis, ParamRole, ParamSource};
 use crate::kernels::standardize::Standardization;
 
 /// Why a parameter is unavailable.
@@ -82,9 +82,9 @@ impl ParamStore {
         };
         match source {
             ParamSource::Named(name) => self.tensor(name, len).map(|_| ()),
-            ParamSource::FoldedWeight { conv, norm: n, .. } => {
+            ParamSource::FoldedWeight { conv, norm: n, axis, .. } => {
                 self.tensor(&format!("{conv}.weight"), len)?;
-                norm(n, shape.first().copied().unwrap_or(0))
+                norm(n, filters(*axis, shape))
             }
             ParamSource::Standardized { weight, gain, filters, .. } => {
                 self.tensor(weight, len)?;
@@ -96,7 +96,7 @@ impl ParamStore {
                 }
                 norm(n, len)
             }
-            ParamSource::Scaled { of, factor } => {
+            ParamSource::Scaled { of, factor, .. } => {
                 self.has(of, shape)?;
                 self.has(&factor.source, &factor.shape)
             }
@@ -109,17 +109,10 @@ impl ParamStore {
         let len = shape.iter().product();
         match source {
             ParamSource::Named(name) => self.values(name, len),
-            ParamSource::FoldedWeight { conv, norm, eps } => {
-                let filters = shape.first().copied().unwrap_or(0);
+            ParamSource::FoldedWeight { conv, norm, eps, axis } => {
                 let weight = self.values(&format!("{conv}.weight"), len)?;
-                let scale = self.norm(norm, *eps, filters)?.0;
-                let depth = len / filters.max(1);
-                let folded = weight
-                    .chunks(depth.max(1))
-                    .zip(&scale)
-                    .flat_map(|(filter, &s)| filter.iter().map(move |&w| (f64::from(w) * s) as f32))
-                    .collect();
-                Ok(Cow::Owned(folded))
+                let scale = self.norm(norm, *eps, filters(*axis, shape))?.0;
+                Ok(Cow::Owned(scaled(&weight, &scale, *axis)))
             }
             ParamSource::Standardized { weight, gain, filters, eps, scale } => {
                 let weight = self.values(weight, len)?;
@@ -138,11 +131,12 @@ impl ParamStore {
                     (0..len).map(|i| (shift[i] + own.as_ref().map_or(0.0, |b| f64::from(b[i])) * scale[i]) as f32).collect();
                 Ok(Cow::Owned(folded))
             }
-            ParamSource::Scaled { of, factor } => {
+            ParamSource::Scaled { of, factor, axis } => {
                 let (values, factors) = (self.evaluate(of, shape)?, self.evaluate(&factor.source, &factor.shape)?);
-                let depth = values.len() / factors.len().max(1);
-                let times = |(i, &v): (usize, &f32)| (f64::from(v) * f64::from(factors[i / depth.max(1)])) as f32;
-                Ok(Cow::Owned(values.iter().enumerate().map(times).collect()))
+                let factors: Vec<f64> = factors.iter().map(|&factor| f64::from(factor)).collect();
+                // one factor for all
+                let axis = if factors.len() == 1 { FilterAxis::First } else { *axis };
+                Ok(Cow::Owned(scaled(&values, &factors, axis)))
             }
         }
     }
@@ -177,4 +171,23 @@ impl FromIterator<(String, Tensor)> for ParamStore {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
         ParamStore { tensors: Arc::new(tensors.into_iter().collect()) }
     }
+}
+
+/// The number of filters of a weight of this shape.
+fn filters(axis: FilterAxis, shape: &[usize]) -> usize {
+    match axis {
+        FilterAxis::First => shape.first().copied().unwrap_or(0),
+        FilterAxis::Second { filters, .. } => filters,
+    }
+}
+
+/// A weight times a factor for each filter.
+fn scaled(weight: &[f32], factors: &[f64], axis: FilterAxis) -> Vec<f32> {
+    let run = axis.run(weight.len(), factors.len()).max(1);
+    let runs = weight.len() / run;
+    let of_filter = |(at, values): (usize, &[f32])| {
+        let factor = factors.get(axis.filter(at, runs)).copied().unwrap_or(1.0);
+        values.iter().map(move |&value| (f64::from(value) * factor) as f32).collect::<Vec<f32>>()
+    };
+    weight.chunks(run).enumerate().flat_map(of_filter).collect()
 }

@@ -7,7 +7,6 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 use super::context::Context;
 use super::foreign;
 use super::grammar::Rule;
-use super::python;
 use super::scan::shorten;
 use super::words::is_reserved;
 use crate::base::codes;
@@ -40,6 +39,7 @@ pub(super) fn explain(cx: &Context, text: &str, following: &str, rule: Rule, err
     let known = match rule {
         Rule::only_statement => foreign::nested(text).or_else(|| foreign::notation(text)),
         Rule::only_item => foreign::notation(text),
+        Rule::only_arm if !text.contains('{') => foreign::arm(text),
         Rule::only_entries | Rule::only_keys => foreign::option(text),
         _ => None,
     };
@@ -113,14 +113,23 @@ fn advise(
     }
     // the rest of the arguments is most likely written in the same way
     let quoted = ["labels", "weights", "use"].iter().any(|word| text.starts_with(word));
-    let respelled = || python::respelled(&text[before.len()..arguments_end(text)], quoted);
+    let respelled = || foreign::respelled(&text[before.len()..arguments_end(text)], quoted);
     if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
         let key = before.rsplit(|c| !is_word(c)).next().unwrap_or("");
         let own = respelled();
         return diagnostic.fix(format!("write `{key}{own}`"), tail, own);
     }
     if rest.starts_with('*') && before.ends_with('*') {
-        return diagnostic.help("a square is `square(x)`, a cube `x * x * x`");
+        return diagnostic.help("powers are products: `2 * 2 * 2`; a square is `square(x)` in a function");
+    }
+    if text.trim_end() == "shortcut" {
+        return diagnostic.help("`add shortcut` adds the block's input; `shortcut: projection` in the network says how");
+    }
+    if ["is None", "is not None"].iter().any(|none| rest.starts_with(none)) {
+        return diagnostic.help("there is no `None`: a parameter such as `project = false` is true or false, `if project { … }`");
+    }
+    if let Some(help) = braces(text, rest, expected) {
+        return diagnostic.help(help);
     }
     if word == "if" && rest.contains(" else ") && !expected.contains(&"a value") {
         return diagnostic.help("the condition stands in front: `if x > 0 then x else 0`");
@@ -140,6 +149,22 @@ fn advise(
         return diagnostic.note(format!("`{word}` is a reserved word and cannot be a name"));
     }
     diagnostic
+}
+
+/// What braces that are missing, or too many, stand for.
+fn braces(text: &str, rest: &str, expected: &[&str]) -> Option<&'static str> {
+    let word = text.split(|c| !is_word(c)).next()?;
+    let needs = expected.contains(&"`{`");
+    match word {
+        "if" | "else" if needs && rest.starts_with(':') => Some("braces hold what belongs to it: `if COND { … } else { … }`"),
+        "parallel" if needs && ["concat", "add", "mul"].iter().any(|join| rest.starts_with(join)) => {
+            Some("the join stands in front: `parallel concat split { … }`")
+        }
+        _ if rest.starts_with('{') && !has_braces(word) => Some(
+            "only `add`, `mul` and `concat` join braces at once; give others a label: `branch gate { … }`, then `gated gate`",
+        ),
+        _ => None,
+    }
 }
 
 fn is_word(c: char) -> bool {

@@ -14,7 +14,6 @@ mod foreign;
 mod grammar;
 mod limits;
 pub mod prelude;
-mod python;
 mod recover;
 mod scan;
 pub mod table;

@@ -9,8 +9,8 @@ use prost::Message;
 use resnetc::internal::base::mmap::Bytes;
 use resnetc::internal::check;
 use resnetc::internal::formats::onnx::proto::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use resnetc::internal::formats::onnx::{Imported, OnnxError, ReadOptions, read};
 use resnetc::internal::runtime::interp;

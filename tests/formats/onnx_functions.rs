@@ -170,3 +170,25 @@ fn a_gate_for_each_pixel_fits_any_number_of_channels() {
         source_is_the_same(&imported, &x, &expected);
     }
 }
+
+/// Efficient channel attention (Wang et al. 2020) and generalized-mean pooling come back as they are.
+#[test]
+fn convolutions_along_channels_and_generalized_means_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pools.onnx");
+    let text = "resnet 1\nnetwork net {\n  input 6 x 5 x 4\n  mul {\n    avgpool global\n    channel_conv 3 as eca\n    sigmoid\n  }\n  \
+                gem p: 2.5 as pool\n  linear 3\n}\n";
+    let net = Frontend::text("pools.resnet", text).check("net", &[]).unwrap();
+    let params = init::init(&net, 3).unwrap();
+    let x = noise(5, &[2, 6, 5, 4]);
+    let expected = interp::run(&net.canonical(), &params, &[("input", x.view())]).unwrap().main().clone();
+    for opset in [FIRST_OPSET, LAST_OPSET] {
+        write(&path, &net, &params, &Source::default(), &ExportOptions { opset, ..ExportOptions::default() }).unwrap();
+        let imported = open(&path).unwrap();
+        let ops: Vec<String> = imported.graph.ids().map(|id| describe(&imported.graph.node(id).op)).collect();
+        let has = |word: &str| ops.iter().any(|op| op.starts_with(word));
+        assert!(has("channel_conv") && has("gem") && !has("reshape"), "{ops:?}");
+        assert_eq!(imported.tensors["pool.p"].to_f32()[..], [2.5]);
+        source_is_the_same(&imported, &x, &expected);
+    }
+}

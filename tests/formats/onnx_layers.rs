@@ -75,3 +75,37 @@ fn a_scale_is_not_spread_over_more_values_than_a_network_may_have() {
     let refused = import(nodes, vec![numbers("s", &[1], &[2.0])], &[0, 1_000_000_000_000]).map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains("spreads its scale"), "{refused}");
 }
+
+/// timm's `EcaModule`: the mean is a vector, and the gate is computed before the channels are an axis again.
+#[test]
+fn a_convolution_along_channels_may_read_a_vector_and_be_gated_before_it_is_a_map() {
+    let list = |name: &str, values: &[i64]| TensorProto {
+        name: Some(name.into()),
+        dims: vec![values.len() as i64],
+        data_type: Some(7),
+        raw_data: Some(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into()),
+        ..TensorProto::default()
+    };
+    let mut mean = with_ints(node("ReduceMean", &["x"], &["m"]), "axes", &[2, 3]);
+    mean.attribute.push(AttributeProto { name: Some("keepdims".into()), i: Some(0), ..AttributeProto::default() });
+    let conv = with_ints(node("Conv", &["row", "w"], &["c"]), "kernel_shape", &[3]);
+    let nodes = vec![
+        mean,
+        node("Reshape", &["m", "to_row"], &["row"]),
+        with_ints(conv, "pads", &[1, 1]),
+        node("Sigmoid", &["c"], &["s"]),
+        node("Reshape", &["s", "to_map"], &["gate"]),
+        node("Mul", &["x", "gate"], &["y"]),
+    ];
+    let constants =
+        vec![numbers("w", &[1, 1, 3], &[0.5, -1.0, 2.0]), list("to_row", &[0, 1, -1]), list("to_map", &[0, -1, 1, 1])];
+    let (x, y) = run(&import(nodes, constants, &[0, 4, 2, 3]).unwrap(), &[1, 4, 2, 3]);
+    let mean: Vec<f32> = (0..4).map(|c| x.index_axis(Axis(1), c).mean().unwrap()).collect();
+    let at = |c: usize| mean.get(c).copied().unwrap_or(0.0);
+    let mut expected = x.clone();
+    for (c, mut map) in expected.axis_iter_mut(Axis(1)).enumerate() {
+        let sum = 0.5 * if c == 0 { 0.0 } else { at(c - 1) } - at(c) + 2.0 * at(c + 1);
+        map.mapv_inplace(|v| v / (1.0 + (-sum).exp()));
+    }
+    assert_near(&y, &expected);
+}

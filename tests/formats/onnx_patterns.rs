@@ -5,7 +5,7 @@
 use ndarray::{Array, ArrayD, Axis};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::formats::onnx::OnnxError;
-use resnetc::internal::formats::onnx::proto::{NodeProto, TensorProto};
+use resnetc::internal::formats::onnx::proto::{AttributeProto, NodeProto, TensorProto};
 
 use crate::onnx_file::{assert_near, import, node, numbers, run, with_ints};
 
@@ -20,14 +20,13 @@ fn list(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
+fn with_int(mut node: NodeProto, name: &str, value: i64) -> NodeProto {
+    node.attribute.push(AttributeProto { name: Some(name.into()), i: Some(value), ..Default::default() });
+    node
+}
+
 fn reduce(op: &str, x: &str, y: &str, axes: &[i64], keep: bool) -> NodeProto {
-    let mut reduce = with_ints(node(op, &[x], &[y]), "axes", axes);
-    reduce.attribute.push(resnetc::internal::formats::onnx::proto::AttributeProto {
-        name: Some("keepdims".into()),
-        i: Some(i64::from(keep)),
-        ..Default::default()
-    });
-    reduce
+    with_int(with_ints(node(op, &[x], &[y]), "axes", axes), "keepdims", i64::from(keep))
 }
 
 /// Weights that nodes standardize are evaluated: `(w - mean) / sqrt(variance)` of each filter.
@@ -54,16 +53,10 @@ fn standardized_weights_are_evaluated() {
 /// Pads as PyTorch's exporter computes them: a list is reshaped, turned and transposed.
 #[test]
 fn computed_pads_are_evaluated() {
-    let mut concat = node("Concat", &["given", "zeros"], &["all"]);
-    concat.attribute.push(resnetc::internal::formats::onnx::proto::AttributeProto {
-        name: Some("axis".into()),
-        i: Some(0),
-        ..Default::default()
-    });
     let nodes = vec![
         node("ConstantOfShape", &["four"], &["floats"]),
         with_int(node("Cast", &["floats"], &["zeros"]), "to", 7),
-        concat,
+        with_int(node("Concat", &["given", "zeros"], &["all"]), "axis", 0),
         node("Reshape", &["all", "pairs"], &["rows"]),
         node("Slice", &["rows", "last", "first", "axis", "back"], &["turned"]),
         with_ints(node("Transpose", &["turned"], &["columns"]), "perm", &[1, 0]),
@@ -87,27 +80,12 @@ fn computed_pads_are_evaluated() {
     assert_near(&y, &expected);
 }
 
-fn with_int(mut node: NodeProto, name: &str, value: i64) -> NodeProto {
-    node.attribute.push(resnetc::internal::formats::onnx::proto::AttributeProto {
-        name: Some(name.into()),
-        i: Some(value),
-        ..Default::default()
-    });
-    node
-}
-
 #[test]
 fn every_way_to_write_a_global_mean() {
     let ways: [(&str, Vec<NodeProto>); 5] = [
         ("both axes", vec![reduce("ReduceMean", "x", "y", &[-1, 2], false)]),
-        (
-            "one after the other",
-            vec![reduce("ReduceMean", "x", "a", &[3], false), reduce("ReduceMean", "a", "y", &[2], false)],
-        ),
-        (
-            "flattened",
-            vec![node("Reshape", &["x", "flat"], &["a"]), reduce("ReduceMean", "a", "y", &[2], false)],
-        ),
+        ("one after the other", vec![reduce("ReduceMean", "x", "a", &[3], false), reduce("ReduceMean", "a", "y", &[2], false)]),
+        ("flattened", vec![node("Reshape", &["x", "flat"], &["a"]), reduce("ReduceMean", "a", "y", &[2], false)]),
         (
             "permuted",
             vec![
@@ -115,10 +93,7 @@ fn every_way_to_write_a_global_mean() {
                 reduce("ReduceMean", "a", "y", &[1, 2], false),
             ],
         ),
-        (
-            "a sum over the size",
-            vec![reduce("ReduceSum", "x", "a", &[2, 3], false), node("Div", &["a", "n"], &["y"])],
-        ),
+        ("a sum over the size", vec![reduce("ReduceSum", "x", "a", &[2, 3], false), node("Div", &["a", "n"], &["y"])]),
     ];
     for (way, nodes) in ways {
         let constants = vec![list("flat", &[0, 3, -1]), numbers("n", &[], &[20.0])];
@@ -142,11 +117,7 @@ fn stacked_paths() {
         node("Reshape", &["shares", "arms"], &["split"]),
         with_int(node("Softmax", &["split"], &["soft"]), "axis", 1),
         node("Mul", &["paths", "soft"], &["weighted"]),
-        {
-            let mut sum = node("ReduceSum", &["weighted", "one"], &["y"]);
-            sum = with_int(sum, "keepdims", 0);
-            sum
-        },
+        with_int(node("ReduceSum", &["weighted", "one"], &["y"]), "keepdims", 0),
     ];
     let constants = vec![
         list("one", &[1]),
@@ -171,15 +142,14 @@ fn a_convolution_along_the_channels() {
     let nodes = vec![
         reduce("ReduceMean", "x", "mean", &[2, 3], false),
         node("Reshape", &["mean", "row"], &["channels"]),
-        with_ints(node("Conv", &["channels", "w"], &["mixed"]), "pads", &[1, 1]),
+        with_ints(with_ints(node("Conv", &["channels", "w"], &["mixed"]), "pads", &[1, 1]), "kernel_shape", &[3]),
         node("Sigmoid", &["mixed"], &["gate"]),
         node("Reshape", &["gate", "map"], &["whole"]),
         node("Shape", &["x"], &["sizes"]),
         node("Expand", &["whole", "sizes"], &["repeated"]),
         node("Mul", &["x", "repeated"], &["y"]),
     ];
-    let constants =
-        vec![list("row", &[0, 1, -1]), list("map", &[0, -1, 1, 1]), numbers("w", &[1, 1, 3], &[0.5, 1.0, -2.0])];
+    let constants = vec![list("row", &[0, 1, -1]), list("map", &[0, -1, 1, 1]), numbers("w", &[1, 1, 3], &[0.5, 1.0, -2.0])];
     let (x, y) = run(&import(nodes, constants, &[0, 4, 3, 2]).unwrap(), &[1, 4, 3, 2]);
     let mean = x.mean_axis(Axis(3)).unwrap().mean_axis(Axis(2)).unwrap();
     let at = |channel: isize| if (0..4).contains(&channel) { mean[[0, channel as usize]] } else { 0.0 };
@@ -200,8 +170,13 @@ fn quantized_values_are_dropped_and_weights_are_what_they_stand_for() {
         raw_data: Some(vec![10u8, 0xfb].into()),
         ..TensorProto::default()
     };
-    let zero =
-        TensorProto { name: Some("z".into()), dims: vec![], data_type: Some(3), raw_data: Some(vec![0u8].into()), ..Default::default() };
+    let zero = TensorProto {
+        name: Some("z".into()),
+        dims: vec![],
+        data_type: Some(3),
+        raw_data: Some(vec![0u8].into()),
+        ..Default::default()
+    };
     let nodes = vec![
         node("QuantizeLinear", &["x", "s", "z"], &["q"]),
         node("DequantizeLinear", &["q", "s", "z"], &["v"]),

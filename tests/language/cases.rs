@@ -8,7 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use resnetc::internal::base::render;
+use resnetc::internal::base::source::{SourceFile, SourceMap};
 use resnetc::internal::driver::Frontend;
+use resnetc::internal::syntax;
+use resnetc::internal::syntax::ast::{Item, Network};
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
@@ -73,6 +76,38 @@ fn good_files_check_without_a_word() {
         assert!(front.diagnostics.is_empty(), "{}:\n{said}", path.display());
         assert!(!front.networks().is_empty(), "{} defines no network", path.display());
     }
+}
+
+/// Blocks of good files, as no network's: whatever they do with unknown values is no mistake.
+#[test]
+fn good_blocks_are_good_without_their_networks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let models = [root.join("models"), root.join("models/std"), root.join("tests/reference")];
+    let of = |folder: &PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let models = models.iter().flat_map(of).filter(|path| path.extension().is_some_and(|e| e == "resnet"));
+    let mut blocks = 0;
+    for path in models.chain(files("ok")) {
+        let mut text = fs::read_to_string(&path).unwrap();
+        if !text.contains("\nblock ") {
+            continue;
+        }
+        let tree = syntax::parse(SourceMap::default().add_text("text", text.as_str()), &text).0;
+        for item in &tree.items {
+            match item {
+                Item::Network(Network { span, .. }) => {
+                    let blank = " ".repeat(span.range().len());
+                    text.replace_range(span.range(), &blank);
+                }
+                Item::Block(_) => blocks += 1,
+                Item::Use(_) | Item::Function(_) => {}
+            }
+        }
+        let name = path.display().to_string();
+        let front = Frontend::source(SourceFile { name, path: Some(path.clone()), text: text.into() });
+        let said = render::terminal(&front.diagnostics, &front.sources, false);
+        assert!(front.networks().is_empty() && !front.has_errors(), "{}:\n{said}", path.display());
+    }
+    assert!(blocks > 100, "only {blocks} blocks");
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod models;
 mod parser;
 mod rendered;
 mod sizes;
+mod suggestions;

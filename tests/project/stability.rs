@@ -87,6 +87,9 @@ const EVERY_CODE: &[&str] = &[
     "W0102: an import is never used",
     "W0103: two classes have the same label",
     "W0104: a `let` is never used",
+    "W0105: a comment looks like a division",
+    "W0106: a mean or standard deviation is larger than any pixel",
+    "W0107: a pool changes nothing",
 ];
 
 #[test]

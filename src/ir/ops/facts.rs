@@ -8,7 +8,7 @@ use crate::ir::conv_transpose::ConvTranspose;
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
-use crate::ir::params::ParamRole;
+use crate::ir::params::{FilterAxis, ParamRole};
 use crate::ir::rearrange::Rearrange;
 use crate::ir::upsample::{Target, Upsample};
 
@@ -62,8 +62,19 @@ impl Op {
     pub fn bias_mut(&mut self) -> Option<(&mut bool, usize)> {
         match self {
             Op::Conv(Conv { bias, filters, .. }) => Some((bias, *filters)),
+            Op::ConvTranspose(ConvTranspose { bias, filters, .. }) => Some((bias, *filters)),
             Op::Linear(Linear { bias, features, .. }) => Some((bias, *features)),
             _ => None,
+        }
+    }
+
+    /// Where the filters of its weight are.
+    pub fn filter_axis(&self) -> FilterAxis {
+        match self {
+            Op::ConvTranspose(conv) => {
+                FilterAxis::Second { filters: conv.filters, groups: conv.groups, kernel: conv.kernel.iter().product() }
+            }
+            _ => FilterAxis::First,
         }
     }
 

@@ -87,6 +87,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             "Group normalization (Wu and He 2018): of the values in each group of channels.",
             &[
                 Attribute::with_default("groups", Kind::Count, AttrValue::Count(32), "the number of channel groups")
+                    .positional()
                     .shown(Shown::Always),
                 EPS,
                 affine(true),

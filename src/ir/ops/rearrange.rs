@@ -24,7 +24,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             "shuffle",
             "Interleaves groups of channels: the first of every group, then the second of every group (Zhang et al. 2018, \
              \"ShuffleNet\"): PyTorch's `ChannelShuffle`.",
-            &[Attribute::required("groups", Kind::Count, "how many groups, which divide the channels")],
+            &[Attribute::required("groups", Kind::Count, "how many groups, which divide the channels").positional()],
         )
         .examples(&["shuffle groups: 2"]),
         read: |given, _| Ok(Op::Rearrange(Rearrange::Shuffle(given.get("groups")?))),

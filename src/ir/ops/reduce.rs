@@ -10,6 +10,7 @@ const PLACES: &str = "places";
 
 const OVER: Attribute<'_> =
     Attribute::required("over", Kind::Word(&[CHANNELS, PLACES]), "the `channels` of each place, or the `places` of each channel")
+        .positional()
         .shown(Shown::Always);
 
 fn write(op: &Op, reduction: Reduction) -> Option<Attributes<'static>> {

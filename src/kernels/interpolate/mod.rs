@@ -13,17 +13,17 @@ use super::threads::{Disjoint, ThreadPool};
 
 /// The map from a feature map to its result: rows, then columns.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Interpolation {
+pub struct InterpolationMap {
     /// Along the height.
     pub rows: Axis,
     /// Along the width.
     pub columns: Axis,
 }
 
-impl Interpolation {
+impl InterpolationMap {
     /// The map from a gradient of the result to one of the feature map.
-    pub fn transposed(&self) -> Interpolation {
-        Interpolation { rows: self.rows.transposed(), columns: self.columns.transposed() }
+    pub fn transposed(&self) -> InterpolationMap {
+        InterpolationMap { rows: self.rows.transposed(), columns: self.columns.transposed() }
     }
 
     /// Floats of scratch memory for each thread: a row of the feature map, whose pixels have `lanes` values.
@@ -108,7 +108,7 @@ unsafe fn sum<S: Simd>(taps: &[Tap], x: *const f32, step: usize) -> S::V {
 }
 
 /// Interpolates feature maps whose pixels have `lanes` values: 1 for NCHW, or those of `isa`. `scratch` has
-/// [`Interpolation::scratch`] floats for each thread.
+/// [`InterpolationMap::scratch`] floats for each thread.
 ///
 /// # Panics
 /// If a slice has the wrong length.
@@ -116,12 +116,12 @@ pub fn interpolate(
     pool: &ThreadPool,
     isa: Isa,
     lanes: usize,
-    map: &Interpolation,
+    map: &InterpolationMap,
     x: &[f32],
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let Interpolation { rows, columns } = map;
+    let InterpolationMap { rows, columns } = map;
     let (from, to) = (columns.from() * lanes, columns.to() * lanes);
     let input = rows.from() * from;
     let maps = x.len() / input.max(1);

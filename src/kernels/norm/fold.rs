@@ -1,7 +1,7 @@
 //! Mean and maximum over the channels of each place. The results are in the plain layout.
 
 use super::NormParams;
-use super::loops::Strip;
+use super::loops::PlaceStrip;
 use super::strips::{Over, PLACES, Walk};
 use super::tiles::Tiles;
 use crate::kernels::aligned::LINE;
@@ -21,7 +21,7 @@ pub enum Fold {
 
 /// Places whose channels are folded.
 struct Places {
-    strip: Strip,
+    strip: PlaceStrip,
     fold: Fold,
     x: *const f32,
     /// A result for each place.
@@ -29,7 +29,7 @@ struct Places {
 }
 
 impl Tiles for Places {
-    fn strip(&self) -> &Strip {
+    fn strip(&self) -> &PlaceStrip {
         &self.strip
     }
 

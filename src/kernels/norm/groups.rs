@@ -13,7 +13,7 @@ use crate::kernels::nchwc::runs;
 use crate::kernels::simd::scalar::Scalar;
 use crate::kernels::threads::Disjoint;
 use crate::kernels::train::feature_maps::FeatureMaps;
-use crate::kernels::train::norm::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
+use crate::kernels::train::norm::loops::{Affine, GradSums, Moments, PixelNorm, PixelNormGrad};
 use crate::kernels::train::norm::{Welford, welford};
 use crate::kernels::{Activation, Isa, Layout, ThreadPool};
 
@@ -195,7 +195,7 @@ pub fn forward(
     assert!(out.len() == of.maps.len() && x.is_none_or(|x| x.len() == out.len()));
     let (moments, _) = of.lists(scratch);
     of.moments(pool, x.unwrap_or(out), params.eps, moments);
-    let loops = Loops::new::<Normalize>(isa);
+    let loops = Loops::new::<PixelNorm>(isa);
     let out = Disjoint::new(out);
     of.runs(pool, |map, floats| {
         let block = map % of.maps.blocks;
@@ -206,7 +206,7 @@ pub fn forward(
         ];
         for (kernel, floats, lanes) in loops.of(floats.clone()) {
             let to = out.pointer(floats.start, floats.len());
-            let run = Normalize {
+            let run = PixelNorm {
                 x: x.map_or(to.cast_const(), |x| x[floats.clone()].as_ptr()),
                 pixels: floats.len() / lanes,
                 affine: affine(&of_block),
@@ -329,7 +329,7 @@ pub fn grad_input(
             sums[channels..][group].fill(constant as f32);
         }
     }
-    let loops = Loops::new::<InputGrad>(isa);
+    let loops = Loops::new::<PixelNormGrad>(isa);
     let out = Disjoint::new(out);
     of.runs(pool, |map, floats| {
         let block = map % of.maps.blocks;
@@ -342,7 +342,7 @@ pub fn grad_input(
         for (kernel, floats, lanes) in loops.of(floats) {
             let to = out.pointer(floats.start, floats.len());
             let from = |operand: Option<&[f32]>| operand.map_or(to.cast_const(), |operand| operand[floats.clone()].as_ptr());
-            let run = InputGrad {
+            let run = PixelNormGrad {
                 x: from(x),
                 dy: from(dy),
                 pixels: floats.len() / lanes,

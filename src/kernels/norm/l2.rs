@@ -1,7 +1,7 @@
 //! Values over the Euclidean norm of their place's channels: `y = x / max(norm, eps)`, PyTorch's `F.normalize`.
 
 use super::NormParams;
-use super::loops::Strip;
+use super::loops::PlaceStrip;
 use super::strips::{Over, PLACES, Walk};
 use super::tiles::Tiles;
 use crate::kernels::nchwc::runs;
@@ -12,7 +12,7 @@ use crate::kernels::{Isa, Layout, ThreadPool};
 /// Places to normalize, or whose gradient is computed.
 struct Normalize {
     /// Its epsilon is the smallest norm that is divided by.
-    strip: Strip,
+    strip: PlaceStrip,
     /// The values; may be `out`.
     x: *const f32,
     /// The gradient of the results; may be `out`. Null to normalize.
@@ -21,7 +21,7 @@ struct Normalize {
 }
 
 impl Tiles for Normalize {
-    fn strip(&self) -> &Strip {
+    fn strip(&self) -> &PlaceStrip {
         &self.strip
     }
 

@@ -8,7 +8,7 @@ const CHUNK: usize = 64;
 
 /// The vectors of some places.
 #[derive(Clone, Copy)]
-pub(super) struct Strip {
+pub(super) struct PlaceStrip {
     /// Vectors of each place.
     pub vectors: usize,
     /// Floats from a vector to the next one of the same place.
@@ -29,7 +29,7 @@ pub(super) struct Strip {
     pub weight: *const f32,
 }
 
-impl Strip {
+impl PlaceStrip {
     /// A learned value for a vector: its lanes differ if they are values of one place.
     ///
     /// # Safety
@@ -124,7 +124,7 @@ impl Strip {
 
 /// Places to normalize.
 pub(super) struct Forward {
-    pub strip: Strip,
+    pub strip: PlaceStrip,
     /// The values; may be `out`.
     pub x: *const f32,
     /// The summands, as the weights; null for 0.
@@ -134,7 +134,7 @@ pub(super) struct Forward {
 }
 
 impl Tiles for Forward {
-    fn strip(&self) -> &Strip {
+    fn strip(&self) -> &PlaceStrip {
         &self.strip
     }
 
@@ -161,7 +161,7 @@ impl Tiles for Forward {
 
 /// Places whose gradient is computed.
 pub(super) struct InputGrad {
-    pub strip: Strip,
+    pub strip: PlaceStrip,
     /// The values; may be `out`.
     pub x: *const f32,
     /// The gradient of the results; may be `out`.
@@ -171,7 +171,7 @@ pub(super) struct InputGrad {
 }
 
 impl Tiles for InputGrad {
-    fn strip(&self) -> &Strip {
+    fn strip(&self) -> &PlaceStrip {
         &self.strip
     }
 
@@ -216,7 +216,7 @@ impl Tiles for InputGrad {
 
 /// Places whose products add up to the gradients of the parameters.
 pub(super) struct ParamSums {
-    pub strip: Strip,
+    pub strip: PlaceStrip,
     /// The values.
     pub x: *const f32,
     /// The gradient of the results.
@@ -228,7 +228,7 @@ pub(super) struct ParamSums {
 }
 
 impl Tiles for ParamSums {
-    fn strip(&self) -> &Strip {
+    fn strip(&self) -> &PlaceStrip {
         &self.strip
     }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::NormParams;
-use super::loops::{Forward, InputGrad, ParamSums, Strip};
+use super::loops::{Forward, InputGrad, ParamSums, PlaceStrip};
 use super::tiles::{Tiled, Tiles};
 use crate::kernels::aligned::LINE;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
@@ -125,13 +125,13 @@ impl Walk {
         sample: usize,
         units: Range<usize>,
         params: &NormParams<'_>,
-        operands: impl Fn(Strip, usize) -> K,
+        operands: impl Fn(PlaceStrip, usize) -> K,
     ) {
         let (unit, _) = self.unit();
         let places = units.start * unit..(units.end * unit).min(self.places);
         let mask = self.mask();
         let call = |kernel: Instance<K>, first: usize, count: usize, between: usize| {
-            let strip = Strip {
+            let strip = PlaceStrip {
                 vectors: self.vectors,
                 step: self.step,
                 count,

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::loops::Strip;
+use super::loops::PlaceStrip;
 use crate::kernels::dispatch::Kernel;
 use crate::kernels::simd::Simd;
 
@@ -12,7 +12,7 @@ const TILE: usize = 4;
 /// What is computed for each place of a strip.
 pub(super) trait Tiles {
     /// The places.
-    fn strip(&self) -> &Strip;
+    fn strip(&self) -> &PlaceStrip;
 
     /// Computes `T` places from `first` on. Implementations are `#[inline(always)]`, as those of [`Kernel::run`].
     ///

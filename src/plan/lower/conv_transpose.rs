@@ -1,5 +1,7 @@
 //! Lowers transposed convolutions.
 
+use std::sync::Arc;
+
 use super::Lowering;
 use crate::ir::{ConvTranspose, NodeId, ParamRole};
 use crate::plan::{PlanError, Weight, WeightId, WeightLayout, WeightSource};
@@ -20,6 +22,13 @@ impl Lowering<'_> {
             });
             WeightId(self.plan.weights.len() - 1)
         });
-        self.conv_grad_input(id, &conv.convolution(x[1]), [result[1], result[2], result[3]], &operands, bias)
+        let mut convolution = conv.convolution(x[1]);
+        let function = self.following_function(id).map(|(user, function)| (user, Arc::clone(function)));
+        convolution.epilogue.act = function.as_ref().map(|(_, function)| Arc::clone(function));
+        self.conv_grad_input(id, &convolution, [result[1], result[2], result[3]], &operands, bias)?;
+        if let Some((user, _)) = function {
+            self.set(user.into(), self.operand(id.into())?);
+        }
+        Ok(())
     }
 }

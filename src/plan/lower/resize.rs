@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Lowering;
-use crate::ir::{Interpolation as Mode, NodeId, Pair, Upsample, Value};
-use crate::kernels::interpolate::{Axis, Interpolation};
+use crate::ir::{Interpolation, NodeId, Pair, Upsample, Value};
+use crate::kernels::interpolate::{Axis, InterpolationMap};
 use crate::plan::attrs::nearest;
 use crate::plan::{Kernel, Place, PlanError, Step};
 
@@ -12,9 +12,9 @@ impl Lowering<'_> {
     /// The kernel of an upsampling. `node` is the node's name, for errors.
     pub(super) fn upsample(&self, upsample: &Upsample, input: Pair, output: Pair, node: &str) -> Result<Kernel, PlanError> {
         Ok(match upsample.mode {
-            Mode::Nearest => Kernel::Upsample(nearest(upsample, input, output)),
-            Mode::Bilinear => Kernel::Interpolate(Arc::new(self.axes(Axis::linear, upsample, input, output, node)?)),
-            Mode::Bicubic => Kernel::Interpolate(Arc::new(self.axes(Axis::cubic, upsample, input, output, node)?)),
+            Interpolation::Nearest => Kernel::Upsample(nearest(upsample, input, output)),
+            Interpolation::Bilinear => Kernel::Interpolate(Arc::new(self.axes(Axis::linear, upsample, input, output, node)?)),
+            Interpolation::Bicubic => Kernel::Interpolate(Arc::new(self.axes(Axis::cubic, upsample, input, output, node)?)),
         })
     }
 
@@ -25,13 +25,13 @@ impl Lowering<'_> {
         input: Pair,
         output: Pair,
         node: &str,
-    ) -> Result<Interpolation, PlanError> {
+    ) -> Result<InterpolationMap, PlanError> {
         let along = |at: usize| {
             let step = upsample.step(at, input[at], output[at]);
             let too_large = || PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() };
             axis(input[at], output[at], step, upsample.align_corners).ok_or_else(too_large)
         };
-        Ok(Interpolation { rows: along(0)?, columns: along(1)? })
+        Ok(InterpolationMap { rows: along(0)?, columns: along(1)? })
     }
 
     /// The gradient of an interpolation, an interpolation with transposed axes. `false` for one that copies values.

@@ -70,7 +70,8 @@ impl Lowering<'_> {
 
     /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
     /// [`WeightSource::Transposed`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
-    /// For a 1x1 kernel without padding, the result is zero-inserted instead.
+    /// For a 1x1 kernel without padding, the result is zero-inserted instead,
+    /// if what is computed of zeros is zero.
     /// A transposed convolution is such a gradient, and may have a bias.
     pub(super) fn conv_grad_input(
         &mut self,
@@ -90,7 +91,8 @@ impl Lowering<'_> {
         let strided = conv.stride != [1, 1];
         // zeros between the results are the same, where no output padding asks for more of them
         let is_plain = (0..2).all(|axis| [h, w][axis].div_ceil(conv.stride[axis]) == map[axis]);
-        let insert_after = strided && is_plain && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2] && bias.is_none();
+        let keeps_zeros = bias.is_none() && conv.epilogue.act.as_ref().is_none_or(|act| act.program.evaluate(&[0.0]) == 0.0);
+        let insert_after = strided && is_plain && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2] && keeps_zeros;
         let mut from = self.operand(dy)?;
         let mut size = map;
         if strided && !insert_after {

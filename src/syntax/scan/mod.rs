@@ -251,7 +251,13 @@ impl Scanner<'_> {
                 if self.dead.contains(&self.at) {
                     let span = self.span(self.at..self.at + 1);
                     let message = format!("`{}` is never closed", char::from(byte));
-                    self.diagnostics.push(Diagnostic::error(codes::BRACKETS, message, span, "opened here"));
+                    let line = self.bytes[self.at..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+                    let diagnostic = Diagnostic::error(codes::BRACKETS, message, span, "opened here");
+                    self.diagnostics.push(if line.windows(2).any(|two| two == b"//") {
+                        diagnostic.help("`//` begins a comment; `floor(a / b)` divides and rounds down")
+                    } else {
+                        diagnostic
+                    });
                     self.at += 1;
                 } else {
                     self.push(byte);
@@ -267,8 +273,14 @@ impl Scanner<'_> {
             b',' | b':' | b'=' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' => self.at += 1,
             b'!' | b'~' if self.peek(1) == Some(b'=') => self.at += 2,
             b'.' if self.peek(1).is_some_and(|b| b.is_ascii_digit()) => self.number(),
+            // a method of Python's, `x.size().item()`, which the parser explains
+            b'.' if self.follows_bracket() && self.peek(1).is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') => self.at += 1,
             _ => self.stray(),
         }
+    }
+
+    fn follows_bracket(&self) -> bool {
+        self.at.checked_sub(1).is_some_and(|before| matches!(self.bytes[before], b')' | b']'))
     }
 
     fn word(&mut self, fresh: bool, after_brace: Option<usize>) {

@@ -28,7 +28,6 @@ impl Importer<'_> {
             ("ReduceSum", [arms]) if arms.dims().len() == ARM_AXES => Some(self.sum_of_arms(call, arms)),
             ("Mul", [a, b]) if a.dims().len() == ARM_AXES && b.dims().len() == ARM_AXES => Some(self.weighted_arms(call, a, b)),
             ("Concat", all) if all.len() == call.node.input.len() => self.stacked(call, all),
-            ("Conv", [row]) if row.is_row() => self.conv_of_row(call, row),
             ("MatMul", [map, weights]) => self.weighted_places(call, map, weights).or_else(|| self.settle(call)),
             ("MatMul", _) => self.settle(call),
             (op, [one]) if ELEMENTWISE.contains(&op) => self.of_values(call, one),
@@ -141,24 +140,6 @@ impl Importer<'_> {
             }
             _ => Err(format!("it reads {}", arms.change())),
         }
-    }
-
-    /// A convolution along the channels: one filter for all of them, as in ECA.
-    fn conv_of_row(&mut self, call: &Call<'_>, row: &Axes) -> Option<ImportResult<Known>> {
-        let filters = self.filters(call).ok()?;
-        let &[1, 1, kernel] = filters.weight.shape() else { return None };
-        let is_plain = |name: &str| call.ints(name).is_none_or(|list| list == [1]);
-        let side = i64::try_from(kernel / 2).ok()?;
-        let keeps_size = kernel % 2 == 1 && call.ints("pads").unwrap_or(&[0, 0]) == [side, side];
-        if filters.bias.is_some() || !keeps_size || !is_plain("strides") || !is_plain("dilations") {
-            return None;
-        }
-        let layer = self.layer(call, &filters.name, "conv");
-        let y = self.add_named(Op::ChannelConv(kernel), layer, &[&row.x]);
-        Some(y.map(|y| {
-            self.store(&y, "weight", filters.weight);
-            Known::Axes(row.on(y))
-        }))
     }
 
     /// A function of each value, wherever its axes are.

@@ -158,18 +158,13 @@ impl Axes {
     pub fn without_places(&self, axes: &[usize]) -> Option<()> {
         let is_map = self.x.dims().len() > 1;
         let left = (0..self.axes.len()).filter(|axis| !axes.contains(&(self.x.lead + axis)));
-        let parts: Vec<usize> = left.flat_map(|axis| self.axes[axis].iter().copied()).filter(|&part| self.sizes[part] != 1).collect();
+        let parts: Vec<usize> =
+            left.flat_map(|axis| self.axes[axis].iter().copied()).filter(|&part| self.sizes[part] != 1).collect();
         // the channels are the first parts, in order
         let count = parts.len();
         let channels = parts.iter().try_fold(1usize, |product, &part| product.checked_mul(self.sizes[part]))?;
         let in_order = parts.iter().copied().eq((0..self.sizes.len()).filter(|&part| self.sizes[part] != 1).take(count));
         (is_map && in_order && self.x.shape.channels() == Some(channels)).then_some(())
-    }
-
-    /// Whether it is a row of the channels of a vector or of a single place: `[1, 64]` of 64 features.
-    pub fn is_row(&self) -> bool {
-        let is_single = self.x.dims().iter().skip(1).all(|dim| dim.fixed() == Some(1));
-        is_single && self.x.shape.channels().is_some_and(|channels| self.dims() == [1, channels])
     }
 
     /// What became of the value, in words: `1024 x 7 x 7 as 2 x 512 x 49`.

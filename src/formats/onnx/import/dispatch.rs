@@ -38,11 +38,15 @@ impl Importer<'_> {
         if !failed && let Some(result) = self.of_norm(call) {
             return result;
         }
+        if !failed && let Some(result) = self.of_powers(call) {
+            return result;
+        }
         if !failed && let Some(result) = self.of_arms(call) {
             return result;
         }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
-            "Conv" => Self::conv,
+            "Conv" if failed => return Err(String::new()),
+            "Conv" => return self.convolved(call),
             "ConvTranspose" => Self::conv_transpose,
             "BatchNormalization" => Self::norm,
             "LayerNormalization" => Self::layer_norm,
@@ -85,7 +89,9 @@ impl Importer<'_> {
             "AveragePool" => Self::average_pool,
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
             "GlobalMaxPool" => |this, call| this.one(call, Op::GlobalMaxPool),
-            "ReduceMean" | "ReduceMax" | "ReduceSum" | "QuantizeLinear" | "DequantizeLinear" if failed => return Err(String::new()),
+            "ReduceMean" | "ReduceMax" | "ReduceSum" | "QuantizeLinear" | "DequantizeLinear" if failed => {
+                return Err(String::new());
+            }
             "ReduceMean" | "ReduceMax" | "ReduceSum" => return self.reduce(call),
             "QuantizeLinear" | "DequantizeLinear" => return self.unquantized(call),
             "ReduceL2" if failed => return Err(String::new()),
@@ -131,6 +137,7 @@ impl Importer<'_> {
             Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
             Some(Known::Norm(..)) => Err(format!("its operand {slot} is a norm, which only its values may be divided by")),
             Some(Known::Half(half)) => Err(format!("it reads {} reduced over the rows or columns alone", half.x.shape)),
+            Some(Known::Powers(_)) => Err(format!("its operand {slot} is a power that only a mean of all places reads")),
             Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),

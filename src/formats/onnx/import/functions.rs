@@ -17,9 +17,7 @@ type Make = Box<dyn FnOnce(&mut Builder, &[Register]) -> Register>;
 impl Importer<'_> {
     /// An operator that computes a function of the library, or a function of one value with numbers.
     pub(super) fn activation(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let op = call.node.op_type();
-        let known = ACTIVATIONS.iter().filter(|a| a.op == op).find_map(|activation| library(call, activation));
-        if let Some(function) = known {
+        if let Some(function) = called(call) {
             let x = self.flow(call, 0)?;
             return self.add(call, function.into(), &[&x]);
         }
@@ -101,6 +99,12 @@ impl Importer<'_> {
         self.store_operand(&y, &parameter, slope);
         Ok(y)
     }
+}
+
+/// The function of the library that an operator computes.
+fn called(call: &Call<'_>) -> Option<Elementwise> {
+    let op = call.node.op_type();
+    ACTIVATIONS.iter().filter(|activation| activation.op == op).find_map(|activation| library(call, activation))
 }
 
 /// The largest exponent of a power.

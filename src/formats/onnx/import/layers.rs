@@ -51,8 +51,7 @@ impl Importer<'_> {
         self.tensors.insert(name, tensor);
     }
 
-    pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
+    pub(super) fn conv(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
         let mut filters = self.filters(call)?;
         let (mut standardize, mut gain) = (None, None);
         if let Some(own) = self.standardized(&filters) {
@@ -60,7 +59,7 @@ impl Importer<'_> {
             (standardize, gain) = (Some(own.how), own.gain);
         }
         let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
-        let window = self.window(call, &x, &filters.kernel)?;
+        let window = self.window(call, x, &filters.kernel)?;
         let channels = x.shape.channels().unwrap_or(0);
         if per_group.checked_mul(groups) != Some(channels) {
             return Err(format!(
@@ -78,7 +77,7 @@ impl Importer<'_> {
             standardize,
             epilogue: Epilogue::default(),
         });
-        let y = self.convolution(call, op, &x, count, filters)?;
+        let y = self.convolution(call, op, x, count, filters)?;
         if let Some(gain) = gain {
             self.store(&y, "gain", gain);
         }

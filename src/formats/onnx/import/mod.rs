@@ -5,6 +5,7 @@ mod arms;
 mod attention;
 mod axes;
 mod call;
+mod channel_conv;
 mod channels_last;
 mod conditions;
 mod constants;
@@ -13,6 +14,7 @@ mod dispatch;
 mod expand;
 mod flow;
 mod functions;
+mod gem;
 mod layers;
 mod learned;
 mod means;
@@ -145,11 +147,9 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Imported, OnnxErr
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let linked = std::fs::canonicalize(path).ok().and_then(|real| Some(real.parent()?.to_owned()));
-    read(&bytes, folder, &ReadOptions { linked, ..options.clone() }).map_err(|error| {
-        match (&error, kind::of_model(&bytes)) {
-            (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
-            _ => error,
-        }
+    read(&bytes, folder, &ReadOptions { linked, ..options.clone() }).map_err(|error| match (&error, kind::of_model(&bytes)) {
+        (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
+        _ => error,
     })
 }
 
@@ -226,6 +226,8 @@ struct Importer<'a> {
     rows: HashSet<&'a str>,
     /// Values that only operators read which take any axes.
     any_axes: HashSet<&'a str>,
+    /// Powers that are part of a generalized mean.
+    powers: HashSet<&'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
     /// The outputs.
@@ -290,6 +292,7 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
+            powers: gem::powers(graph),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             outputs: graph.output.iter().map(|output| output.name()).collect(),
@@ -529,6 +532,9 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Half(_)) => {
                     self.unsupported.add("output", name, "it is reduced over the rows or columns alone".to_owned());
+                }
+                Some(Known::Powers(_)) => {
+                    self.unsupported.add("output", name, "it is a mean of powers".to_owned());
                 }
                 Some(Known::Grouped(..)) => {
                     self.unsupported.add("output", name, "its channels are in groups".to_owned());

@@ -3,22 +3,15 @@
 use super::super::proto::NodeProto;
 
 /// The operators whose operand may have any axes.
-const READ_ANY_AXES: &[&str] = &[
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Softmax",
-    "Shape",
-    "ReduceMean",
-    "ReduceMax",
-    "ReduceSum",
-];
+const READ_ANY_AXES: &[&str] =
+    &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape", "ReduceMean", "ReduceMax", "ReduceSum"];
 
 /// Whether a node takes an operand with any axes in this slot.
 pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
-    node.op_type() == "MatMul" || slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+    // a convolution along the channels, or of a 1-D value
+    let has_length = || node.attribute.iter().any(|of| of.name() == "kernel_shape" && of.ints.len() == 1);
+    node.op_type() == "MatMul"
+        || slot == 0 && (READ_ANY_AXES.contains(&node.op_type()) || (node.op_type() == "Conv" && has_length()))
 }
 
 /// Whether a node combines a value with another one, to whose shape it repeats it.

@@ -20,11 +20,13 @@ impl Importer<'_> {
     /// The result of a node: axes, if only operators read it that take any, and a value of the network otherwise. What is one
     /// operator of the language is not joined with what follows.
     pub(super) fn settled(&mut self, call: &Call<'_>, axes: Axes) -> ImportResult<Known> {
-        let is_whole = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
         // what follows may take axes that are no feature map
-        if axes.dims().len() > 3 || axes.is_row() {
+        if axes.dims().len() > 3 {
             return Ok(Known::Axes(axes));
         }
+        let keeps_rank = axes.dims().len() == axes.x.dims().len();
+        let is_single = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
+        let is_whole = is_single && keeps_rank;
         match call.node.output.first() {
             Some(name) if !is_whole && self.any_axes.contains(name.as_str()) => Ok(Known::Axes(axes)),
             _ => self.rearranged(call, &axes).map(Known::Value),

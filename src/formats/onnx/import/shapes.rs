@@ -7,7 +7,7 @@ use super::dispatch::ImportResult;
 use super::flow::Size;
 use super::names;
 use super::tensors::TensorReader;
-use super::values::{Known, Rank};
+use super::values::{Known, MAX_LIST, Rank};
 use crate::base::tensor::Tensor;
 
 impl Importer<'_> {
@@ -61,7 +61,10 @@ impl Importer<'_> {
                 }
                 (known, _) => known,
             },
-            "Cast" if matches!(call.int("to"), Some(6 | 7)) || self.known(call, 0).is_some_and(|known| known.numbers().is_none()) => {
+            "Cast"
+                if matches!(call.int("to"), Some(6 | 7))
+                    || self.known(call, 0).is_some_and(|known| known.numbers().is_none()) =>
+            {
                 self.known(call, 0).filter(|known| known.sizes().is_some()).cloned()
             }
             "Gather" => self.gathered(call),
@@ -132,9 +135,6 @@ impl Importer<'_> {
         Some(Known::Sizes(out, rank))
     }
 }
-
-/// The maximum length of a list.
-const MAX_LIST: usize = 64;
 
 /// The elements from `start` up to `end`. Negative indices count from the end; indices out of range are clamped.
 fn slice(list: &[Size], start: Option<i64>, end: Option<i64>) -> Vec<Size> {

@@ -29,7 +29,9 @@ impl Importer<'_> {
             return;
         }
         let source = |slot: usize| match self.known(call, slot)? {
-            Known::Tensor(name, _) if name.ends_with(".weight") && self.originals.contains_key(name.as_str()) => Some(name.clone()),
+            Known::Tensor(name, _) if name.ends_with(".weight") && self.originals.contains_key(name.as_str()) => {
+                Some(name.clone())
+            }
             Known::Tensor(name, _) => self.weights.get(name).cloned(),
             _ => None,
         };

@@ -8,7 +8,7 @@ use crate::elementwise::Comparison;
 use crate::ir::Sides;
 
 /// The maximum length of tracked integer lists: shapes, axes, pads.
-const MAX_LIST: usize = 64;
+pub(super) const MAX_LIST: usize = 64;
 
 /// A value of the file.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(super) enum Known {
     Norm(Flow, f32),
     /// A feature map that is reduced over one of its axes, before the other one.
     Half(HalfReduced),
+    /// Powers of a value, or their mean.
+    Powers(Powers),
     /// A constant, with the name of its initializer.
     Tensor(String, Tensor),
     /// Integers that are computed from shapes.
@@ -35,6 +37,18 @@ pub(super) enum Known {
     Condition(Condition),
     /// The result of a node that cannot be expressed. Nodes that read it report no errors.
     Failed,
+}
+
+/// Powers of a value, or their mean, until a root makes a pool of them.
+#[derive(Clone, Debug)]
+pub(super) struct Powers {
+    /// The value that is clipped from below.
+    pub x: Flow,
+    pub eps: f32,
+    /// The exponent, and its name in the file.
+    pub name: String,
+    pub p: f32,
+    pub is_mean: bool,
 }
 
 /// An operand of an elementwise node.
@@ -95,6 +109,7 @@ impl Known {
             | Known::Lowest(flow, _) => Some(flow),
             Known::Axes(axes) => Some(&axes.x),
             Known::Half(half) => Some(&half.x),
+            Known::Powers(powers) => Some(&powers.x),
             Known::Tensor(..) | Known::Sizes(..) | Known::Condition(_) | Known::Failed => None,
         }
     }
@@ -123,6 +138,7 @@ impl Known {
             | Known::ChannelsLast(_)
             | Known::Grouped(..)
             | Known::Norm(..)
+            | Known::Powers(_)
             | Known::Lowest(..)
             | Known::Half(_)
             | Known::Condition(_)

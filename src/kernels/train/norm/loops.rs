@@ -70,7 +70,7 @@ pub(in crate::internal::kernels) struct Affine {
 }
 
 /// Pixels to normalize.
-pub(in crate::internal::kernels) struct Normalize {
+pub(in crate::internal::kernels) struct PixelNorm {
     /// The pixels; may be `out`.
     pub x: *const f32,
     /// Number of pixels.
@@ -85,7 +85,7 @@ pub(in crate::internal::kernels) struct Normalize {
     pub out: *mut f32,
 }
 
-impl Kernel for Normalize {
+impl Kernel for PixelNorm {
     type Operands = Self;
 
     /// Normalizes the pixels.
@@ -169,7 +169,7 @@ unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bia
 }
 
 /// Pixels whose gradient is computed: `scale * dy + slope * (x - mean) + constant`.
-pub(in crate::internal::kernels) struct InputGrad {
+pub(in crate::internal::kernels) struct PixelNormGrad {
     /// The batch norm's input; may be `out`.
     pub x: *const f32,
     /// The output gradient; may be `out`.
@@ -188,7 +188,7 @@ pub(in crate::internal::kernels) struct InputGrad {
     pub out: *mut f32,
 }
 
-impl Kernel for InputGrad {
+impl Kernel for PixelNormGrad {
     type Operands = Self;
 
     /// Computes the gradient of a batch norm's input.

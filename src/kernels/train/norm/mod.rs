@@ -12,7 +12,7 @@ mod tests;
 
 use std::ops::Range;
 
-use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
+use self::loops::{Affine, GradSums, Moments, PixelNorm, PixelNormGrad};
 use super::feature_maps::{FeatureMaps, join, split};
 use super::instance::instance;
 use crate::kernels::aligned::LINE;
@@ -24,7 +24,7 @@ use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
 
 /// Parameters and statistics of a batch norm.
 #[derive(Clone, Copy, Debug)]
-pub struct NormParams<'a> {
+pub struct BatchNormParams<'a> {
     /// `[2, channels]`: the batch's means, then its biased variances, as computed by [`stats`].
     pub stats: &'a [f32],
     /// Scales.
@@ -35,7 +35,7 @@ pub struct NormParams<'a> {
     pub eps: f64,
 }
 
-impl NormParams<'_> {
+impl BatchNormParams<'_> {
     /// The reciprocal of a channel's standard deviation.
     fn inverse(&self, channel: usize) -> f64 {
         let variance = f64::from(self.stats[self.weight.len() + channel]);
@@ -187,13 +187,13 @@ pub fn forward(
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
-    params: &NormParams<'_>,
+    params: &BatchNormParams<'_>,
     x: &[f32],
     residual: Residual<'_>,
     act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
-    let normalize = instance::<Normalize>(isa, layout);
+    let normalize = instance::<PixelNorm>(isa, layout);
     let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), maps.len()));
     params.check(maps.channels);
@@ -207,7 +207,7 @@ pub fn forward(
         let out = unsafe { out.slice(start, len) };
         let of_block = params.of_block(&maps, map % maps.blocks);
         let to = out.as_mut_ptr();
-        let run = Normalize {
+        let run = PixelNorm {
             x: x[start..][..len].as_ptr(),
             pixels: pixels.len(),
             affine: affine(&of_block),
@@ -239,7 +239,7 @@ pub fn grad_params(
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
-    params: &NormParams<'_>,
+    params: &BatchNormParams<'_>,
     relu: bool,
     x: &[f32],
     dy: &[f32],
@@ -293,14 +293,14 @@ pub fn grad_input(
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
-    params: &NormParams<'_>,
+    params: &BatchNormParams<'_>,
     relu: bool,
     sums: &[f32],
     x: Option<&[f32]>,
     dy: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let input_grad = instance::<InputGrad>(isa, layout);
+    let input_grad = instance::<PixelNormGrad>(isa, layout);
     let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((out.len(), sums.len()), (maps.len(), 2 * maps.channels));
     assert!([x, dy].iter().flatten().all(|operand| operand.len() == maps.len()));
@@ -318,7 +318,7 @@ pub fn grad_input(
         let slope = maps.of_block(block, |c| (factor(c) * params.inverse(c) * f64::from(sums[c])) as f32);
         let constant = maps.of_block(block, |c| (factor(c) * f64::from(sums[maps.channels + c])) as f32);
         let from = |operand: Option<&[f32]>| operand.map_or(to.cast_const(), |operand| operand[start..][..len].as_ptr());
-        let run = InputGrad {
+        let run = PixelNormGrad {
             x: from(x),
             dy: from(dy),
             pixels: pixels.len(),

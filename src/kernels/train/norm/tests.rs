@@ -124,7 +124,7 @@ fn normalized_values_agree_with_their_definition() {
         let case = Case::new(n, sizes, 0.5);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
         let mut expected = case.reference(Some(&stats), false).y;
-        let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
+        let params = BatchNormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, residual] = [&case.x, &case.residual].map(|v| from_plain(layout, sizes, v));
         let act = activations()[n.below(4)];
         let which = n.below(3);
@@ -147,7 +147,7 @@ fn gradients_agree_with_their_definition() {
         let case = Case::new(n, sizes, 0.5).decided();
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
         let expected = case.reference(Some(&stats), relu);
-        let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
+        let params = BatchNormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, dy] = [&case.x, &case.dy].map(|v| from_plain(layout, sizes, v));
         let (mut sums, mut scratch_memory) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
         grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut scratch_memory, &mut sums);
@@ -175,7 +175,7 @@ fn the_mask_is_that_of_the_values_stored() {
         case.weight.iter_mut().for_each(|w| *w *= 1e-9);
         case.bias.fill(0.0);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
-        let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
+        let params = BatchNormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let x = from_plain(layout, sizes, &case.x);
         let mut y = vec![f32::NAN; x.len()];
         forward(pool, isa, layout, sizes, &params, &x, Residual::None, Some(Activation::Relu), &mut y);

@@ -18,7 +18,15 @@ pub(super) fn unary(op: &str, x: &Array) -> Option<Array> {
         "Floor" => (x.kind, f64::floor),
         "Ceil" => (x.kind, f64::ceil),
         "Round" => (x.kind, f64::round_ties_even),
-        "Sign" => (x.kind, |v| if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { v }),
+        "Sign" => (x.kind, |v| {
+            if v > 0.0 {
+                1.0
+            } else if v < 0.0 {
+                -1.0
+            } else {
+                v
+            }
+        }),
         "Not" => (Kind::Bool, |v| f64::from(u8::from(v == 0.0))),
         _ => return None,
     };

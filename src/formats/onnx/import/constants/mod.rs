@@ -62,8 +62,7 @@ impl Importer<'_> {
 }
 
 /// Operators whose result has the name of their operand.
-const KEEP_NAME: &[&str] =
-    &["Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+const KEEP_NAME: &[&str] = &["Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// The results of a node; `None` for an operator that is not evaluated.
 fn evaluate(call: &Call<'_>, operands: &[Option<Array>], opset: i64) -> Option<Vec<Array>> {
@@ -106,7 +105,8 @@ fn evaluate(call: &Call<'_>, operands: &[Option<Array>], opset: i64) -> Option<V
                     x.transposed(&order.iter().map(|&axis| x.axis(axis)).collect::<Option<Vec<usize>>>()?)
                 }
                 "Expand" => {
-                    let sizes = operand(1)?.list().into_iter().map(|n| usize::try_from(n).ok()).collect::<Option<Vec<usize>>>()?;
+                    let sizes =
+                        operand(1)?.list().into_iter().map(|n| usize::try_from(n).ok()).collect::<Option<Vec<usize>>>()?;
                     x.broadcast(&array::common(&x.shape, &sizes)?)
                 }
                 "Gather" => layout::gather(x, operand(1)?, x.axis(call.int("axis").unwrap_or(0))?),
@@ -159,7 +159,9 @@ fn constant_of_shape(call: &Call<'_>, sizes: &Array) -> Option<Array> {
     };
     let raw = value.raw_data.as_deref().unwrap_or_default();
     let number = match value.data_type() {
-        1 => value.float_data.first().map(|&v| f64::from(v)).or_else(|| Some(f64::from(f32::from_le_bytes(raw.try_into().ok()?)))),
+        1 => {
+            value.float_data.first().map(|&v| f64::from(v)).or_else(|| Some(f64::from(f32::from_le_bytes(raw.try_into().ok()?))))
+        }
         7 => value.int64_data.first().copied().or_else(|| Some(i64::from_le_bytes(raw.try_into().ok()?))).map(|n| n as f64),
         6 => value.int32_data.first().copied().or_else(|| Some(i32::from_le_bytes(raw.try_into().ok()?))).map(f64::from),
         9 => value.int32_data.first().copied().or_else(|| raw.first().map(|&v| i32::from(v))).map(f64::from),

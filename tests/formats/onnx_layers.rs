@@ -3,6 +3,7 @@
 #![cfg(feature = "onnx")]
 
 use ndarray::{Array, Axis};
+use resnetc::internal::formats::onnx::proto::{AttributeProto, TensorProto};
 
 use crate::onnx_file::{assert_near, import, node, numbers, run, with_ints};
 

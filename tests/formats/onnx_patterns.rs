@@ -211,7 +211,7 @@ fn an_image_with_its_channels_last() {
 #[test]
 fn a_report_names_the_pattern() {
     let nodes = vec![node("Reshape", &["x", "arms"], &["a"]), node("Relu", &["a"], &["b"]), node("Conv", &["b", "w"], &["y"])];
-    let constants = vec![list("arms", &[0, 2, 4, 9]), numbers("w", &[1, 8, 1, 1], &[0.0; 8])];
+    let constants = vec![list("arms", &[0, 2, 4, 9, 1]), numbers("w", &[1, 8, 1, 1], &[0.0; 8])];
     let error = import(nodes, constants, &[0, 8, 3, 3]).unwrap_err();
     let OnnxError::Unsupported(unsupported) = &error else { panic!("{error}") };
     assert_eq!(unsupported.rows.len(), 1, "{error}");

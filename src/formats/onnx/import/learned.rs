@@ -1,5 +1,5 @@
 //! Factors and summands that the file names as parameters, such as `blocks.0.gamma` of a layer scale: they become functions with a
-//! learned operand, and keep their names.
+//! learned operand and keep their names, if that is asked for.
 
 use super::Importer;
 use super::call::Call;
@@ -14,7 +14,7 @@ use crate::ir::{Broadcast, Elementwise, Operand};
 impl Importer<'_> {
     /// `x` times or plus a constant operand, if the file names that as a parameter: one number for each channel, or one for all.
     pub(super) fn learned(&mut self, call: &Call<'_>, slot: usize, x: &Flow, op: Binary) -> ImportResult<Option<Flow>> {
-        let Some(Known::Tensor(name, constant)) = self.known(call, slot) else { return Ok(None) };
+        let Some(Known::Tensor(name, constant)) = self.known(call, slot).filter(|_| self.keep_names) else { return Ok(None) };
         let Some((layer, own)) = names::of_parameter(name) else { return Ok(None) };
         let (word, init) = if op == Binary::Mul { ("scale", 1.0) } else { ("shift", 0.0) };
         let (broadcast, values) = match per_channel(constant, x) {

@@ -27,7 +27,7 @@
 //!
 //! # Features
 //!
-//! - `image`: JPEG and PNG decoding.
+//! - `image`: decoding of JPEG, PNG, WebP, GIF, BMP and TIFF.
 //! - `onnx`: networks from and to ONNX files, for the command.
 //! - `cli` (default): the `resnetc` command, with both.
 //!

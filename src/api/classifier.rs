@@ -86,7 +86,7 @@ impl Classifier {
         Ok(predictions(self.classifier.classify(&image.image, k).map_err(Error::classify)?))
     }
 
-    /// Like [`Classifier::classify`], for a JPEG or PNG file.
+    /// Like [`Classifier::classify`], for an image file.
     #[cfg(feature = "image")]
     pub fn classify_file(&mut self, path: impl AsRef<Path>, k: usize) -> Result<Vec<Prediction>, Error> {
         Ok(predictions(self.classifier.classify_file(path, k).map_err(Error::classify)?))
@@ -121,7 +121,7 @@ fn predictions(list: Vec<infer::Prediction>) -> Vec<Prediction> {
 
 /// An image: from a file, from the bytes of one, or from pixels.
 ///
-/// Decoding JPEG and PNG needs the feature `image`; images of pixels do not.
+/// Decoding files needs the feature `image`; images of pixels do not.
 ///
 /// ```
 /// use resnetc::Image;
@@ -137,13 +137,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads a JPEG or PNG file.
+    /// Reads an image file.
     #[cfg(feature = "image")]
     pub fn open(path: impl AsRef<Path>) -> Result<Image, Error> {
         Ok(Image { image: infer::Image::open(path).map_err(Error::image)? })
     }
 
-    /// Decodes the bytes of a JPEG or PNG file.
+    /// Decodes the bytes of an image file.
     #[cfg(feature = "image")]
     pub fn decode(bytes: &[u8]) -> Result<Image, Error> {
         Ok(Image { image: infer::Image::decode(bytes).map_err(Error::image)? })

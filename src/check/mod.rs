@@ -20,7 +20,14 @@ use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Types};
 
 /// Checks a network. Problems are added to `diags`; returns `None` if there is an error.
-pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
+pub fn check(network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
+    let before = diags.len();
+    let checked = inspect(network, diags);
+    checked.filter(|_| !diags[before..].iter().any(Diagnostic::is_error))
+}
+
+/// Checks a network that is only looked at: one that breaks its expectations is returned too.
+pub fn inspect(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
     let before = diags.len();
     let types = shapes::check(&network, diags);
     rules::check(&network, &types, diags);
@@ -31,11 +38,12 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     name_parameters(&mut network.graph, &types);
     let checked = Checked::new(network, types);
     // if shapes are wrong, failed expectations would only add noise
-    if !diags[before..].iter().any(Diagnostic::is_error) {
-        expect::check(&checked, diags);
-        usage::check(&checked, diags);
+    if diags[before..].iter().any(Diagnostic::is_error) {
+        return None;
     }
-    if diags[before..].iter().any(Diagnostic::is_error) { None } else { Some(checked) }
+    expect::check(&checked, diags);
+    usage::check(&checked, diags);
+    Some(checked)
 }
 
 /// Conditions on a free size can be satisfiable individually but contradict each other.

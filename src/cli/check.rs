@@ -1,23 +1,30 @@
 //! `resnetc check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::args::{Format, Select};
+use super::args::{Format, Select, split};
 use super::failure::{Done, Failure};
-use super::output::Out;
+use super::output::{Out, json_line};
+use crate::base::diagnostic::Diagnostic;
 use crate::check::sizes;
+use crate::driver::{CompileError, Frontend, Weights};
+use crate::ir::Checked;
 use crate::ir::summary::{Totals, thousands};
 
 /// Checks the networks of each file with their parameters' defaults, or only the one given.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc check models/*.resnet\n  resnetc check net.resnet --network net --set classes=10\n  \
+                  resnetc check models/resnet.resnet:resnet50 --weights resnet50.pth\n  \
                   resnetc check net.resnet --format json"
 )]
 pub(super) struct Args {
-    /// Files to check
-    #[arg(required = true, value_name = "FILE")]
+    /// Files to check; - reads standard input
+    #[arg(required = true, value_name = "FILE[:NETWORK]")]
     files: Vec<PathBuf>,
+    /// Also check that these weights fit: a safetensors, PyTorch or NumPy file
+    #[arg(long, value_name = "PATH")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
     select: Select,
     /// Output format; json prints one line per diagnostic, in rustc's format
@@ -28,26 +35,32 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (mut failed, mut networks, mut defined) = (0, 0, 0);
     for path in &args.files {
-        let mut front = match super::open::source(path) {
+        let (file, select) = split(path, &args.select)?;
+        let mut front = match super::open::source(&file) {
             Ok(front) => front,
             Err(Failure::Input(error)) => {
                 failed += 1;
                 out.flush()?;
-                out.note(format_args!("error: {error}"));
+                match args.format {
+                    Format::Text => out.note(format_args!("error: {error}")),
+                    Format::Json => out.line(json_line(&format!("error: {error}")))?,
+                }
                 continue;
             }
             Err(other) => return Err(other),
         };
         defined += front.networks().len();
-        let names: Vec<String> = match &args.select.network {
+        let names: Vec<String> = match &select.network {
             Some(name) => vec![front.select(Some(name)).map_err(Failure::input)?],
+            // all networks of a file seldom have the same weights
+            None if args.weights.is_some() => vec![front.select(None).map_err(Failure::input)?],
             // a network without defaults is checked too if --set gives all of its parameters
             None => {
                 let given = |p: &String| args.select.set.iter().any(|(name, _)| name == p);
                 front.networks().into_iter().filter(|n| n.open.iter().all(given)).map(|n| n.name).collect()
             }
         };
-        let mut lines = Vec::new();
+        let (mut lines, mut of_weights) = (Vec::new(), Vec::new());
         for name in &names {
             networks += 1;
             let Some(checked) = front.check(name, &args.select.set) else { continue };
@@ -55,8 +68,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             let sizes = sizes(&checked);
             let macs = totals.macs.map_or(String::new(), |n| format!(", {} multiply-adds", thousands(n)));
             let size = if sizes.axes.is_empty() { String::new() } else { format!(", {sizes}") };
+            of_weights.extend(args.weights.iter().map(|path| unfit(&front, &checked, path)).collect::<Result<Vec<_>, _>>()?);
             lines.push(format!("  {name}: {} layers, {} parameters{macs}{size}", totals.layers, thousands(totals.params)));
         }
+        front.diagnostics.extend(of_weights.into_iter().flatten());
         failed += usize::from(front.has_errors());
         let diags = std::mem::take(&mut front.diagnostics);
         out.diagnostics(&diags, &front.sources, args.format)?;
@@ -81,4 +96,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         });
     }
     Ok(())
+}
+
+/// Why weights do not fit a network; empty if they do.
+fn unfit(front: &Frontend, checked: &Checked, weights: &Path) -> Result<Vec<Diagnostic>, Failure> {
+    match front.params(checked, &Weights::File(weights.to_path_buf())) {
+        Ok(_) => Ok(Vec::new()),
+        Err(CompileError::Source { diagnostics, .. }) => Ok(diagnostics),
+        Err(other) => Err(Failure::input(other)),
+    }
 }

@@ -14,14 +14,14 @@ use crate::syntax::prelude;
     after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain conv\n  resnetc explain          list all codes and operators"
 )]
 pub(super) struct Args {
-    /// Error code, such as E0301, or operator, such as conv [default: list all]
+    /// Error code, such as E0301 or e301, or operator, such as conv [default: list all]
     #[arg(value_name = "CODE|OPERATOR")]
     topic: Option<String>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let Some(topic) = &args.topic else { return list(out) };
-    if let Some(info) = codes::find(topic) {
+    if let Some(info) = codes::find(topic).or_else(|| codes::find(&whole_code(topic)?)) {
         return out.text(info.page);
     }
     if let Some(operator) = find(topic) {
@@ -34,6 +34,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let near = nearest(topic, words().map(|(word, _)| word));
     let hint = near.map_or("`resnetc explain` lists all of them".to_owned(), |near| format!("did you mean `{near}`?"));
     Err(Failure::Input(format!("unknown error code or operator `{topic}`; {hint}")))
+}
+
+/// A code whose zeros are left out: `E0301` for `e301` or `301`.
+fn whole_code(topic: &str) -> Option<String> {
+    let digits = topic.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let letter = &topic[..topic.len() - digits.len()];
+    let number: u16 = digits.parse().ok()?;
+    Some(format!("{}{number:04}", if letter.is_empty() { "E" } else { letter }))
 }
 
 fn list(out: &mut Out) -> Done {

@@ -7,24 +7,30 @@ use super::failure::{Done, Failure};
 use super::output::{Out, save, writable};
 use crate::base::tensor::Tensor;
 use crate::decompile::{Decompiled, Options, decompile};
-use crate::formats::{onnx, safetensors};
-use crate::ir::{Channels, Network, Preprocess, imagenet};
+use crate::formats::layer_list::ImportedLayers;
+use crate::formats::{caffe, darknet, onnx, safetensors};
+use crate::ir::{Channels, Graph, Preprocess, imagenet};
 
-/// Imports an ONNX file as readable source and a weight file.
+/// Imports an ONNX file, or a network of Caffe or Darknet, as readable source and a weight file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc import net.onnx -o net.resnet --weights-out net.safetensors\n  \
+                  resnetc import deploy.prototxt --weights net.caffemodel -o net.resnet --weights-out net.safetensors\n  \
+                  resnetc import darknet53.cfg --weights darknet53.weights -o net.resnet --weights-out net.safetensors\n  \
                   resnetc check net.resnet && resnetc run net.resnet photo.jpg")]
 pub(super) struct Args {
-    /// ONNX file
-    #[arg(value_name = "NET.onnx")]
+    /// ONNX file, Caffe's `.prototxt`, or Darknet's `.cfg`
+    #[arg(value_name = "NET")]
     file: PathBuf,
+    /// Weights of a `.prototxt` (`.caffemodel`) or a `.cfg` (`.weights`)
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Source file to write [default: standard output]
     #[arg(short, long, value_name = "NET.resnet")]
     output: Option<PathBuf>,
     /// Weight file to write
     #[arg(long, value_name = "W.safetensors")]
     weights_out: Option<PathBuf>,
-    /// Name of the network [default: the name of the output file, or else of the ONNX file]
+    /// Name of the network [default: the name of the output file, or else of the file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Values of the file that become the outputs; what they do not need is left out
@@ -35,10 +41,69 @@ pub(super) struct Args {
     keep_names: bool,
 }
 
+/// What a file has, of whatever format.
+struct Imported {
+    graph: Graph,
+    tensors: BTreeMap<String, Tensor>,
+    preprocess: Option<Preprocess>,
+    labels: Vec<String>,
+    /// Further files that were read.
+    files: Vec<PathBuf>,
+    notes: Vec<String>,
+}
+
+impl From<onnx::Imported> for Imported {
+    fn from(imported: onnx::Imported) -> Imported {
+        let network = imported.network("");
+        let (preprocess, labels) = (network.preprocess, network.labels);
+        Imported {
+            graph: imported.graph,
+            tensors: imported.tensors,
+            preprocess,
+            labels,
+            files: imported.data_files,
+            notes: imported.notes,
+        }
+    }
+}
+
+impl From<ImportedLayers> for Imported {
+    fn from(imported: ImportedLayers) -> Imported {
+        let ImportedLayers { graph, tensors, preprocess, notes, .. } = imported;
+        Imported { graph, tensors, preprocess, labels: Vec::new(), files: Vec::new(), notes }
+    }
+}
+
+/// Opens the file in the format that its name says: anything but a `.prototxt` or a `.cfg` is ONNX.
+fn open(args: &Args) -> Result<Imported, Failure> {
+    let extension = args.file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let weights = args.weights.as_deref();
+    let wrong = |error: &dyn std::fmt::Display| Failure::Input(format!("`{}`: {error}", args.file.display()));
+    let layers = match extension.as_str() {
+        "prototxt" => caffe::open(&args.file, weights),
+        "cfg" => darknet::open(&args.file, weights),
+        _ if weights.is_some() => {
+            let message = "`--weights` is for a `.prototxt` or a `.cfg`: an ONNX file contains its weights";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        _ => {
+            let (outputs, keep_names) = (args.outputs.clone(), args.keep_names);
+            let how = onnx::ReadOptions { outputs, keep_names, ..onnx::ReadOptions::default() };
+            return onnx::open_with(&args.file, &how).map(Imported::from).map_err(|error| wrong(&error));
+        }
+    };
+    if !args.outputs.is_empty() {
+        return Err(Failure::Usage("`--outputs` is for ONNX files".to_owned()));
+    }
+    if args.weights_out.is_some() && weights.is_none() {
+        let message = "`--weights-out` needs `--weights`: a `.prototxt` and a `.cfg` have their weights in another file";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    layers.map(Imported::from).map_err(|error| wrong(&error))
+}
+
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let how = onnx::ReadOptions { outputs: args.outputs.clone(), keep_names: args.keep_names, ..onnx::ReadOptions::default() };
-    let imported =
-        onnx::open_with(&args.file, &how).map_err(|error| Failure::Input(format!("`{}`: {error}", args.file.display())))?;
+    let imported = open(args)?;
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| args.output.as_deref().and_then(stem)).or_else(|| stem(&args.file));
     let file = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -49,9 +114,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         keep_names: args.keep_names,
     };
     let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[&imported.data_files[..], std::slice::from_ref(&args.file)].concat())?;
+    writable(written, &[&imported.files[..], std::slice::from_ref(&args.file), args.weights.as_slice()].concat())?;
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
-    state_use(&mut made, &imported.network(""));
+    state_use(&mut made, &imported);
     if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {
         state_weights(&mut made, source, weights);
     }
@@ -90,7 +155,7 @@ fn state_weights(made: &mut Decompiled, source: &Path, weights: &Path) {
 }
 
 /// Adds the preprocessing and the class names if the file has them; files written by resnetc do.
-fn state_use(made: &mut Decompiled, network: &Network) {
+fn state_use(made: &mut Decompiled, network: &Imported) {
     let mut lines = String::new();
     if let Some(how) = &network.preprocess {
         if how.mean_image().is_some() {

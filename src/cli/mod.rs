@@ -2,6 +2,7 @@
 //!
 //! Output goes through `output::Out`, or `write!` with its error handled: `println!` panics when the pipe is closed.
 
+mod about;
 mod args;
 mod bench;
 mod calibrate;
@@ -9,6 +10,7 @@ mod check;
 mod classes;
 mod compare;
 mod compile;
+mod completions;
 mod convert;
 mod dataset_stats;
 mod eval;
@@ -16,6 +18,7 @@ mod explain;
 mod export;
 mod failure;
 mod import;
+mod man;
 mod measure;
 mod new;
 mod open;
@@ -81,12 +84,16 @@ enum Command {
     Convert(convert::Args),
     /// Export a network to ONNX or PyTorch
     Export(export::Args),
-    /// Import an ONNX file as readable source and a weight file
+    /// Import an ONNX file, or a network of Caffe or Darknet, as readable source and a weight file
     Import(import::Args),
     /// Create a commented starter file
     New(new::Args),
     /// Explain an error code or an operator
     Explain(explain::Args),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Args),
+    /// Write a manual page for each command
+    Man(man::Args),
 }
 
 /// Parses arguments, starting with the command's name, without reading or running anything. For tests of the commands in the
@@ -136,7 +143,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut out = Out::new(&cli.global);
+    let format = matches.subcommand().and_then(|(_, given)| given.try_get_one::<args::Format>("format").ok().flatten());
+    let mut out = Out::new(&cli.global, format.copied().unwrap_or_default());
     let result = match &cli.command {
         Command::Check(args) => check::run(args, &mut out),
         Command::Summary(args) => summary::run(args, &mut out),
@@ -156,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
+        Command::Completions(args) => completions::run(args, &mut out),
+        Command::Man(args) => man::run(args, &mut out),
     };
     match result.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,

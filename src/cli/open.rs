@@ -1,10 +1,13 @@
 //! Opens a command's FILE, a source or an artifact, as a model.
 
+use std::io::{self, Read as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
 
+use super::about::About;
 use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
 use super::failure::Failure;
 use super::output::Out;
@@ -16,11 +19,17 @@ use crate::infer::BoundNetwork;
 use crate::ir::Checked;
 use crate::kernels::Isa;
 use crate::runtime::{Model, ParamStore, Session, SessionOptions};
+use crate::syntax::MAX_SOURCE;
+use crate::train::RunDir;
+
+/// The file that stands for standard input.
+pub(super) const STDIN: &str = "-";
 
 /// Options that select a model and how it runs.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
+    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, or run directory written by `resnetc train`; FILE:NETWORK
+    /// selects one of several networks, and - reads a source from standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
@@ -33,13 +42,42 @@ pub(super) struct ModelArgs {
     pub threads: Option<NonZeroU16>,
     #[command(flatten)]
     pub planning: Planning,
+    /// The run, if FILE is its directory.
+    #[arg(skip)]
+    pub run: Option<About>,
 }
 
 impl ModelArgs {
     /// The same options, with FILE:NETWORK split into the file and `--network`.
+    /// A run directory becomes its source and weights.
     pub fn resolved(&self) -> Result<ModelArgs, Failure> {
+        if self.run.is_some() {
+            return Ok(self.clone());
+        }
+        if self.file.is_dir() {
+            return self.of_run();
+        }
         let (file, select) = split(&self.file, &self.select)?;
         Ok(ModelArgs { file, select, ..self.clone() })
+    }
+
+    /// The network of a run, with the weights at its end, or those of its checkpoint while it is not finished.
+    fn of_run(&self) -> Result<ModelArgs, Failure> {
+        let dir = RunDir::new(&self.file);
+        let mut run = About::read(&dir)?;
+        if let Some(name) = self.select.network.as_ref().filter(|name| **name != run.network) {
+            let path = self.file.display();
+            return Err(Failure::Usage(format!("`{path}` is a run of network `{}`, not of `{name}`", run.network)));
+        }
+        run.set(&self.select.set);
+        let weights = [dir.weights(), dir.checkpoint()].into_iter().find(|path| path.exists()).map(Weights::File);
+        Ok(ModelArgs {
+            file: run.source(&dir),
+            select: Select { network: Some(run.network.clone()), set: run.set.clone() },
+            weights: self.weights.clone().or(weights),
+            run: Some(run),
+            ..self.clone()
+        })
     }
 
     /// The model. Errors in the file or its weights are shown.
@@ -53,6 +91,9 @@ impl ModelArgs {
         let from = self.resolved()?;
         let (mut network, files) = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
         network.settings = self.planning.apply(&network.settings);
+        if let Some(run) = &from.run {
+            run.name_classes(&mut network.checked);
+        }
         Ok((network, files))
     }
 
@@ -117,8 +158,32 @@ impl ModelArgs {
     }
 }
 
+/// The text on standard input, which is read once.
+fn stdin() -> Result<&'static str, Failure> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    if let Some(text) = TEXT.get() {
+        return Ok(text);
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_SOURCE as u64 + 1;
+    io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::Input(format!("cannot read standard input: {e}")))?;
+    if bytes.len() > MAX_SOURCE {
+        return Err(Failure::Input(format!("standard input is larger than {} MiB, the limit for a source", MAX_SOURCE >> 20)));
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::Input("standard input is not a source: it is not UTF-8 text".into()))?;
+    Ok(TEXT.get_or_init(|| text))
+}
+
 /// Loads a source and the files that it uses. The error for a file of another kind names that kind and what to do.
 pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
+    if path == Path::new(STDIN) {
+        return Ok(Frontend::text("<stdin>", stdin()?));
+    }
     Frontend::open(path).map_err(|error| match (&error, kind::of_source(path)) {
         (ReadError::TooLarge { .. } | ReadError::NotText { .. }, Some(found)) => {
             Failure::Input(format!("`{}` {found}", path.display()))
@@ -129,11 +194,27 @@ pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
 
 /// The checked network; its diagnostics are shown.
 pub(super) fn check(front: &mut Frontend, select: &Select, out: &mut Out) -> Result<Checked, Failure> {
+    match inspect(front, select, out)? {
+        (checked, Expectations::Met) => Ok(checked),
+        (_, Expectations::Failed) => Err(Failure::Said),
+    }
+}
+
+/// Whether a network is as its `expect` lines say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expectations {
+    Met,
+    Failed,
+}
+
+/// The network to look at, which may break its expectations; its diagnostics are shown.
+pub(super) fn inspect(front: &mut Frontend, select: &Select, out: &mut Out) -> Result<(Checked, Expectations), Failure> {
     let name = front.select(select.network.as_deref()).map_err(Failure::input)?;
-    let checked = front.check(&name, &select.set);
+    let checked = front.inspect(&name, &select.set);
+    let expectations = if front.has_errors() { Expectations::Failed } else { Expectations::Met };
     let diags = std::mem::take(&mut front.diagnostics);
     out.diagnostics(&diags, &front.sources, Format::Text)?;
-    checked.ok_or(Failure::Said)
+    Ok((checked.ok_or(Failure::Said)?, expectations))
 }
 
 /// The weights that the command or the file names.

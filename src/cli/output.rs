@@ -39,17 +39,19 @@ pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[Pa
 pub(super) struct Out {
     stream: BufWriter<Stdout>,
     color_err: bool,
+    /// Whether messages are lines of JSON too.
+    json: bool,
 }
 
 impl Out {
-    pub fn new(global: &Global) -> Out {
+    pub fn new(global: &Global, format: Format) -> Out {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let on = |terminal: bool| match global.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => terminal && !plain,
         };
-        Out { stream: BufWriter::new(io::stdout()), color_err: on(io::stderr().is_terminal()) }
+        Out { stream: BufWriter::new(io::stdout()), color_err: on(io::stderr().is_terminal()), json: format == Format::Json }
     }
 
     /// Writes a line.
@@ -69,7 +71,11 @@ impl Out {
 
     /// Writes a line to standard error.
     pub fn note(&self, text: impl std::fmt::Display) {
-        let _ = writeln!(io::stderr(), "{text}");
+        let text = text.to_string();
+        let _ = match self.json {
+            true => writeln!(io::stderr(), "{}", json_line(&text)),
+            false => writeln!(io::stderr(), "{text}"),
+        };
     }
 
     /// Prints an error unless it was already reported, and returns the exit code.
@@ -81,15 +87,25 @@ impl Out {
             Failure::Stopped => return ExitCode::from(STOPPED),
             Failure::Pipe => return ExitCode::SUCCESS,
         };
+        if self.json {
+            self.note(format_args!("error: {text}"));
+            return ExitCode::from(code);
+        }
         let (start, end) = if self.color_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         // fails only if standard error is closed: then nothing can be reported
         let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
         ExitCode::from(code)
     }
 
-    /// Shows diagnostics: as text on standard error, or as JSON lines on standard output.
+    /// Shows diagnostics on standard error; where they are the command's result in JSON, on standard output.
     pub fn diagnostics(&mut self, diags: &[Diagnostic], sources: &SourceMap, format: Format) -> Done {
         match format {
+            Format::Text if self.json => {
+                self.flush()?;
+                for line in render::json_lines(diags, sources) {
+                    let _ = writeln!(io::stderr(), "{line}");
+                }
+            }
             Format::Text => {
                 if !diags.is_empty() {
                     self.flush()?;
@@ -105,4 +121,13 @@ impl Out {
         }
         Ok(())
     }
+}
+
+/// A message as a line of JSON: an error, a warning or a note, as its first word says.
+pub(super) fn json_line(text: &str) -> String {
+    let (level, message) = ["error", "warning", "note"]
+        .into_iter()
+        .find_map(|level| Some((level, text.strip_prefix(level)?.strip_prefix(": ")?)))
+        .unwrap_or(("note", text));
+    render::json_message(level, message, text)
 }

@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         let (path, named) = parse_named(text);
         let mut front = super::open::source(&path)?;
         for name in names(args, &front, named.as_deref(), &mut found)? {
-            if let Some(checked) = front.check(&name, &args.set) {
+            if let Some(checked) = front.inspect(&name, &args.set) {
                 list.push(Entry { file: path.display().to_string(), checked });
             }
         }
@@ -65,7 +65,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         let diags = std::mem::take(&mut front.diagnostics);
         out.diagnostics(&diags, &front.sources, Format::Text)?;
     }
-    if failed {
+    // what only breaks its expectations is shown all the same
+    if failed && list.is_empty() {
         return Err(Failure::Said);
     }
     if let Some((name, _)) = args.network.iter().zip(found).find(|(_, found)| !found) {
@@ -76,7 +77,12 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "no network to summarize: select one with --network, and set its parameters without defaults with --set".into(),
         ));
     }
-    match (args.format, &list[..]) {
+    show(args.format, &list, out)?;
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn show(format: Format, list: &[Entry], out: &mut Out) -> Done {
+    match (format, list) {
         (Format::Json, list) => {
             for Entry { file, checked } in list {
                 let json = Json {

@@ -63,7 +63,7 @@ impl Tree {
             return Err(invalid("is truncated or not a tar archive".to_owned()));
         }
         if images.is_empty() {
-            return Err(invalid("contains no images (.jpg, .jpeg, .png)".to_owned()));
+            return Err(invalid("contains no images (.jpg, .png and the like)".to_owned()));
         }
         let lead = lead(images.keys());
         Ok(Tree { path: path.to_path_buf(), bytes, images, folders, lead }.within(Path::new("")))

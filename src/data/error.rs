@@ -151,7 +151,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// A class has no images.
-    #[error("the class folder `{}` contains no images (.jpg, .jpeg, .png)", path.display())]
+    #[error("the class folder `{}` contains no images (.jpg, .png and the like)", path.display())]
     EmptyClass {
         /// The folder.
         path: PathBuf,

@@ -50,27 +50,44 @@ impl Folder {
     }
 }
 
+/// The extensions of images: those of torchvision's `ImageFolder` in formats that are read, and GIF.
+pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+
 /// Whether a file has the extension of an image.
 pub(super) fn is_image_file(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// Lists images. Files are taken as given; folders are searched recursively for `.jpg`, `.jpeg` and `.png`, sorted by name, without hidden
-/// files.
+/// Lists images. Files are taken as given; folders are searched recursively for files with the [extensions](ENDINGS) of images, sorted by
+/// name, without hidden files.
 pub fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
-    let mut out = Vec::new();
+    Ok(found(paths)?.images)
+}
+
+/// What files and folders hold.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The images.
+    pub images: Vec<PathBuf>,
+    /// The number of files in folders that do not have an image's extension.
+    pub others: usize,
+}
+
+/// Like [`image_files`], and counts what is left out.
+pub fn found(paths: &[PathBuf]) -> Result<Found, FolderError> {
+    let mut out = Found::default();
     for path in paths {
         if path.is_dir() {
             search(path, MAX_DEPTH, &mut BTreeSet::new(), &mut out)?;
         } else {
-            out.push(path.clone());
+            out.images.push(path.clone());
         }
     }
     Ok(out)
 }
 
 /// `seen` holds the canonical paths of the folders visited so far: links may form cycles, or reach a folder by several paths.
-fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut Vec<PathBuf>) -> Result<(), FolderError> {
+fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut Found) -> Result<(), FolderError> {
     let io = |source| FolderError::Io { path: folder.to_path_buf(), source };
     if !seen.insert(folder.canonicalize().map_err(io)?) {
         return Ok(());
@@ -89,8 +106,8 @@ fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut V
                     search(&path, depth - 1, seen, out)?;
                 }
             }
-            () if is_image_file(&path) => out.push(path),
-            () => {}
+            () if is_image_file(&path) => out.images.push(path),
+            () => out.others += 1,
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Decodes JPEG and PNG images, within limits. The format is detected from the contents.
+//! Decodes images, within limits. The format is detected from the contents.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -7,10 +7,14 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use thiserror::Error;
 
 use super::{Pixels, jpeg};
+
+/// The formats that are read. Of an animation, that is its first frame.
+const FORMATS: [ImageFormat; 6] =
+    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff];
 
 /// The largest width or height of an image, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -34,8 +38,8 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
     },
-    /// The contents are neither JPEG nor PNG.
-    #[error("`{}` is neither a JPEG nor a PNG image", path.display())]
+    /// The contents are of none of the formats.
+    #[error("`{}` is no JPEG, PNG, WebP, GIF, BMP or TIFF image", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
@@ -191,7 +195,7 @@ fn reader<R: BufRead + Seek>(mut from: R, path: &Path) -> Result<ImageReader<R>,
         return Err(ImageError::Empty { path: path.to_path_buf() });
     }
     let mut reader = ImageReader::new(from).with_guessed_format().map_err(io)?;
-    if !matches!(reader.format(), Some(image::ImageFormat::Jpeg | image::ImageFormat::Png)) {
+    if !reader.format().is_some_and(|format| FORMATS.contains(&format)) {
         return Err(ImageError::Unknown { path: path.to_path_buf() });
     }
     let mut limits = Limits::default();
@@ -224,6 +228,26 @@ mod tests {
         assert!(read(&bytes).is_ok());
         bytes.splice(2..2, [0xff, 0xff]);
         assert!(read(&bytes).is_ok());
+    }
+
+    #[test]
+    fn every_format_is_read() {
+        let color = |x: u32, y: u32| image::Rgb([40 * (x % 4) as u8, 60 * (y % 3) as u8, 200]);
+        let picture = DynamicImage::ImageRgb8(image::RgbImage::from_fn(12, 9, color));
+        let expected = picture.to_rgb8().into_raw();
+        for format in FORMATS {
+            let mut bytes = Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, format).unwrap();
+            let path = Path::new("picture");
+            let pixels = decode(Cursor::new(bytes.get_ref()), path).unwrap();
+            assert_eq!((pixels.width, pixels.height, pixels.channels), (12, 9, 3), "{format:?}");
+            assert_eq!(size_of(Cursor::new(bytes.get_ref()), path).unwrap(), [9, 12]);
+            let is_exact = format != ImageFormat::Jpeg;
+            assert!(!is_exact || pixels.data == expected, "{format:?}");
+            // cut off in the middle it is an error or, where a decoder fills up, at least of its size
+            let cut = decode(Cursor::new(&bytes.get_ref()[..bytes.get_ref().len() / 2]), path);
+            assert!(cut.as_ref().map_or(true, |pixels| pixels.data.len() == expected.len()), "{format:?}");
+        }
     }
 
     /// A panic becomes an error that names the file, without output on standard error. In other threads and afterwards, panics are reported as

@@ -43,6 +43,7 @@ use std::sync::Arc;
 pub use expand::{MAX_DEPTH, MAX_NODES};
 pub use load::{DefId, NetworkInfo, Program, ReadError};
 pub use suggest::nearest;
+pub use train::RecipeLabels;
 
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};

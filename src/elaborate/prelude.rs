@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use super::Program;
 use super::apply::operator;
 use super::function::{Functions, Role};
+use crate::base::decimal::decimal;
 use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::ir::{Elementwise, Number};
@@ -51,9 +52,4 @@ pub fn keys(name: &str) -> impl Iterator<Item = &'static str> {
 /// Whether there is a function of this name.
 pub fn has(name: &str) -> bool {
     prelude::find(name).is_some()
-}
-
-/// The number that a source states: with the same shortest text.
-fn decimal(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or(f64::from(x))
 }

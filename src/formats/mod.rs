@@ -1,15 +1,25 @@
-//! File formats: safetensors, PyTorch's `.pth`, npy and npz, ONNX, the artifact. Files are not trusted: sizes are checked before memory is
+//! File formats: safetensors, PyTorch's `.pth`, npy and npz, ONNX, Caffe, Darknet, the artifact. Files are not trusted: sizes are checked before memory is
 //! allocated, and every error names the file.
 
 pub mod artifact;
+#[cfg(feature = "cli")]
+pub mod caffe;
+#[cfg(feature = "cli")]
+pub mod darknet;
 mod expected;
 mod fault;
 pub mod kind;
+#[cfg(feature = "cli")]
+pub mod layer_list;
 pub mod mismatch;
+#[cfg(feature = "onnx")]
+mod names;
 pub mod npy;
 pub mod npz;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "onnx")]
+mod protobuf;
 pub mod pth;
 pub mod safetensors;
 pub mod sharded;

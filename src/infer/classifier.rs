@@ -121,7 +121,7 @@ impl Classifier {
         self.classify_pixels(image.pixels.clone(), k)
     }
 
-    /// As [`Classifier::classify`], of an image in a JPEG or PNG file.
+    /// As [`Classifier::classify`], of an image file.
     #[cfg(feature = "image")]
     pub fn classify_file(&mut self, path: impl AsRef<Path>, k: usize) -> Result<Vec<Prediction>, ClassifyError> {
         self.classify_pixels(Image::open(path)?.pixels, k)

@@ -35,13 +35,13 @@ pub struct PixelsError {
 }
 
 impl Image {
-    /// Reads a JPEG or PNG file.
+    /// Reads an image file.
     #[cfg(feature = "image")]
     pub fn open(path: impl AsRef<Path>) -> Result<Image, ImageError> {
         Ok(Image { pixels: data::load(path.as_ref())? })
     }
 
-    /// Decodes the bytes of a JPEG or PNG file.
+    /// Decodes the bytes of an image file.
     #[cfg(feature = "image")]
     pub fn decode(bytes: &[u8]) -> Result<Image, ImageError> {
         Ok(Image { pixels: data::decode(Cursor::new(bytes), Path::new("<memory>"))? })

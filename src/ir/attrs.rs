@@ -94,6 +94,9 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// What a source leaves out, as in PyTorch.
     pub const DEFAULT: BatchNorm = BatchNorm { eps: 1e-5, momentum: 0.1 };
+
+    /// The variance with which a default batch norm divides by exactly 1, for a constant scale and shift.
+    pub const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 }
 
 /// The values of a sample that share a mean and a variance.

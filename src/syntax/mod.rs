@@ -3,9 +3,13 @@
 //! [`parse`] has three steps. `scan` goes through the characters: limits, tokens, brackets, comments, line ends. Then each item
 //! is matched against the grammar as a whole, and `build` makes a tree of it. If an item does not match, `recover` splits it into
 //! statements and matches each separately; `explain` describes what was expected.
+//!
+//! The text formats of other programs have a grammar and a file each: [`prototxt`] is Caffe's, [`cfg`] Darknet's.
 
 pub mod ast;
 mod build;
+#[cfg(feature = "cli")]
+pub mod cfg;
 mod context;
 mod dump;
 mod explain;
@@ -14,11 +18,15 @@ mod foreign;
 mod grammar;
 mod limits;
 pub mod prelude;
+#[cfg(feature = "cli")]
+pub mod prototxt;
 mod recover;
 mod scan;
 pub mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cli")]
+mod text_error;
 pub mod words;
 
 use crate::base::codes;
@@ -28,6 +36,8 @@ use crate::base::source::{FileId, Span};
 pub(crate) use build::second_value;
 pub use dump::dump;
 pub use limits::*;
+#[cfg(feature = "cli")]
+pub use text_error::TextError;
 
 /// Parses a file. Every syntax error is reported. The tree contains everything that could be parsed, and `damaged` marks where
 /// parts are missing. The diagnostics are in source order.

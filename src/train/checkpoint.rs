@@ -42,10 +42,31 @@ pub struct State {
     pub skipped: u64,
     /// The step after which validation last ran.
     pub validated: Option<u64>,
+    /// The best validation so far.
+    #[serde(default)]
+    pub best: Option<Best>,
     /// The recipe, with overrides.
     pub recipe: Recipe,
     /// The number of training samples.
     pub samples: usize,
+}
+
+/// The validation with the smallest error; of equal ones, that with the smallest loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The step after which it ran.
+    pub step: u64,
+    /// Its error, from 0 to 1.
+    pub error: f64,
+    /// Its loss.
+    pub loss: f64,
+}
+
+impl Best {
+    /// Whether another validation is better. One whose loss is not finite never is.
+    pub fn is_worse_than(&self, error: f64, loss: f64) -> bool {
+        (error, loss) < (self.error, self.loss)
+    }
 }
 
 impl State {
@@ -62,6 +83,7 @@ impl State {
             seconds: 0.0,
             skipped: 0,
             validated: None,
+            best: None,
             recipe,
             samples,
         }

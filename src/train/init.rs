@@ -80,16 +80,14 @@ pub fn initial_params(
             continue;
         }
         let Some(given) = stored.get(name.as_str()) else {
-            return Err(TrainError::Recipe(format!(
-                "`{path}` has no `{name}`; list the layers to initialize randomly: from: \"…\" except [LABEL, …]"
-            )));
+            return Err(TrainError::Recipe(format!("`{path}` has no `{name}`; {}", or_random(name))));
         };
         if !given.has_sizes(tensor.shape()) {
             return Err(TrainError::Recipe(format!(
-                "`{path}` has `{name}` with shape {:?}, but the network needs {:?}; list the layers to initialize randomly: \
-                 from: \"…\" except [LABEL, …]",
+                "`{path}` has `{name}` with shape {:?}, but the network needs {:?}; {}",
                 given.shape(),
-                tensor.shape()
+                tensor.shape(),
+                or_random(name)
             )));
         }
         let values = given.to_f32().into_owned();
@@ -99,4 +97,10 @@ pub fn initial_params(
     let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_excepted(name));
     let unused = unused.map(str::to_owned).collect();
     Ok(InitialParams { params: tensors.into_iter().collect(), random, unused })
+}
+
+/// How to initialize the layer of a tensor randomly.
+fn or_random(name: &str) -> String {
+    let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
+    format!("initialize that layer randomly: from: \"…\" except [{layer}] in the recipe, or --except {layer}")
 }

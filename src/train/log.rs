@@ -121,6 +121,20 @@ impl Log {
         Ok(())
     }
 
+    /// Replaces the first line of a log that was written before.
+    pub fn begin_with(&mut self, line: Line) -> Result<(), TrainError> {
+        self.flush()?;
+        match self.lines.first_mut() {
+            Some(first @ Line::Start { .. }) => *first = line,
+            _ => self.lines.insert(0, line),
+        }
+        let lines = &self.lines;
+        write_atomically(&self.path, |out| lines.iter().try_for_each(|line| put(out, line))).map_err(|e| self.failed(e))?;
+        let out = OpenOptions::new().append(true).open(&self.path).map_err(|source| self.failed(source))?;
+        self.out = BufWriter::new(out);
+        Ok(())
+    }
+
     /// Flushes to the file.
     pub fn flush(&mut self) -> Result<(), TrainError> {
         self.out.flush().map_err(|source| self.failed(source))

@@ -4,6 +4,7 @@
 //! the recipe's seed, the epoch, the sample and the step, so the counters of a checkpoint are its complete state.
 
 pub mod calibrate;
+mod changes;
 pub mod checkpoint;
 mod engine;
 mod error;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::checkpoint::{self, State};
+use super::checkpoint::{self, Best, State};
 use super::log::{Line, Log};
 use super::schedule::LrSchedule;
 use super::sgd::{self, Optimizer};
-use super::{BatchStats, Engine, Feed, TrainError, report, sanity};
+use super::{BatchStats, Engine, Feed, TrainError, changes, report, sanity};
 use crate::base::file::remove_leftovers;
 use crate::ir::{Count, Recipe, Schedule};
 use crate::runtime::{NotFinite, of_tensor};
@@ -42,6 +42,11 @@ impl RunDir {
     /// The final parameters.
     pub fn weights(&self) -> PathBuf {
         self.path.join("weights.safetensors")
+    }
+
+    /// The parameters of the best validation, if there was one.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
     }
 
     /// The report with the curves.
@@ -118,24 +123,34 @@ impl Run<'_> {
         let optimizer = Optimizer::new(recipe.optimizer, self.threads, self.engine.parameters())?;
         // written before the first step, so that a full disk is detected at once and an interrupted first epoch can be resumed
         checkpoint::write(&self.dir.checkpoint(), self.engine, &optimizer, &state)?;
-        // the log of an earlier run is discarded
-        let path = self.dir.log();
-        if path.exists() {
-            std::fs::remove_file(&path).map_err(|source| TrainError::File {
+        // files of an earlier run are discarded
+        for path in [self.dir.log(), self.dir.best()].iter().filter(|path| path.exists()) {
+            std::fs::remove_file(path).map_err(|source| TrainError::File {
                 path: path.clone(),
-                what: "cannot replace the log",
+                what: "cannot replace a file of an earlier run",
                 source,
             })?;
         }
-        let mut log = Log::continue_after(&path, 0)?;
+        let mut log = Log::continue_after(&self.dir.log(), 0)?;
         log.write(self.first_line(recipe))?;
         RunLoop { run: self, state, optimizer, log, started: Instant::now(), observe }.run_all()
     }
 
-    /// Resumes from the checkpoint in the run directory.
-    pub fn resume(self, observe: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<End, TrainError> {
+    /// Checks that the run can go on with another recipe.
+    pub fn check_change(&self, other: &Recipe) -> Result<(), TrainError> {
+        let state = checkpoint::state(&self.dir.checkpoint())?;
+        changes::check(&state.recipe, other)?;
+        changes::goes_on(state.step, LrSchedule::new(other, self.epoch_steps(other)).total())
+    }
+
+    /// Resumes from the checkpoint in the run directory, with another recipe if one is given.
+    pub fn resume(self, other: Option<&Recipe>, observe: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<End, TrainError> {
         let path = self.dir.checkpoint();
-        let state = checkpoint::state(&path)?;
+        let mut state = checkpoint::state(&path)?;
+        if let Some(other) = other {
+            self.check_change(other)?;
+            state.recipe = other.clone();
+        }
         check(&state.recipe)?;
         // temporary files of a killed run
         remove_leftovers(self.dir.path()).map_err(|source| TrainError::File {
@@ -151,11 +166,17 @@ impl Run<'_> {
             )));
         }
         let mut optimizer = Optimizer::new(state.recipe.optimizer, self.threads, self.engine.parameters())?;
+        let first = self.first_line(&state.recipe);
         checkpoint::restore(&path, self.engine, &mut optimizer)?;
         let mut log = Log::continue_after(&self.dir.log(), state.step)?;
+        if other.is_some() {
+            // from here on, the run resumes with this recipe
+            checkpoint::write(&path, self.engine, &optimizer, &state)?;
+            log.begin_with(first.clone())?;
+        }
         // a run that was killed after its first checkpoint may not have written any lines
         if log.lines().is_empty() {
-            log.write(self.first_line(&state.recipe))?;
+            log.write(first)?;
         }
         RunLoop { run: self, state, optimizer, log, started: Instant::now(), observe }.run_all()
     }
@@ -343,7 +364,7 @@ impl RunLoop<'_, '_> {
         let epoch = self.state.epoch + u64::from(self.state.position > 0);
         self.log_line(Line::Valid { epoch, step, loss, error: stats.error() })?;
         if loss.is_finite() {
-            return Ok(());
+            return self.keep_if_best(Best { step, error: stats.error(), loss });
         }
         match cause {
             // invalid data and parameters do not recover
@@ -355,6 +376,15 @@ impl RunLoop<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Writes the parameters if no earlier validation was as good.
+    fn keep_if_best(&mut self, validation: Best) -> Result<(), TrainError> {
+        if self.state.best.is_none_or(|best| best.is_worse_than(validation.error, validation.loss)) {
+            checkpoint::write_weights(&self.run.dir.best(), self.run.engine)?;
+            self.state.best = Some(validation);
+        }
+        Ok(())
     }
 
     /// Fails if the loss of the last validation is not finite.

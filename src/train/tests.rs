@@ -176,7 +176,7 @@ fn train(dir: &RunDir, recipe: &Recipe, stop: Option<u64>, toy: &mut Toy) -> Res
         Event::Logged(line) if Some(line.step()) == stop => Flow::Stop,
         _ => Flow::Continue,
     };
-    if dir.checkpoint().exists() { run.resume(&mut observe) } else { run.begin(recipe, &mut observe) }
+    if dir.checkpoint().exists() { run.resume(None, &mut observe) } else { run.begin(recipe, &mut observe) }
 }
 
 fn folder() -> (tempfile::TempDir, RunDir) {

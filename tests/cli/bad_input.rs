@@ -114,7 +114,7 @@ fn pictures_that_are_none() {
         ("bomb.png", bomb(100_000), "too large"),
         ("deep-bomb.png", bomb(30_000), "too large"),
         ("empty.png", Vec::new(), "is empty"),
-        ("text.jpg", b"no image at all".to_vec(), "neither a JPEG nor a PNG"),
+        ("text.jpg", b"no image at all".to_vec(), "no JPEG, PNG, WebP"),
         ("cut.png", std::fs::read("tests/data/bag.png").unwrap()[..200].to_vec(), "damaged"),
     ] {
         let (_dir, path) = file(name, bytes);

@@ -52,7 +52,7 @@ fn a_broken_picture_is_reported_and_the_others_are_answered() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy("tests/data/bag.png", dir.path().join("b.png")).unwrap();
     std::fs::write(dir.path().join("a.jpg"), "this is no image").unwrap();
-    let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("neither a JPEG nor a PNG");
+    let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("no JPEG, PNG, WebP");
     assert!(ran.out.contains("Bag"), "{}", ran.out);
     assert!(ran.err.contains("1 of 2 images were not read"), "{}", ran.err);
     // a kind of JPEG that brings a decoder down
@@ -505,7 +505,7 @@ fn a_classifier_refuses_what_it_cannot_classify() {
 
     let mut classifier = Classifier::new(model(SOFTMAX)).unwrap();
     let unknown = classifier.classify_file("Cargo.toml", 1).unwrap_err().to_string();
-    assert_eq!(unknown, "`Cargo.toml` is neither a JPEG nor a PNG image");
+    assert_eq!(unknown, "`Cargo.toml` is no JPEG, PNG, WebP, GIF, BMP or TIFF image");
     let long = Image::from_gray(100_000, 2, vec![0; 200_000]).unwrap();
     assert_eq!(classifier.classify(&long, 1).unwrap_err().kind(), ErrorKind::Input);
     let images = [Image::from_gray(3, 3, vec![0; 9]).unwrap(), long];

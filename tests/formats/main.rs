@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(feature = "cli")]
+#[path = "../common/layer_lists.rs"]
+mod any_layers;
 #[path = "../common/command.rs"]
 mod command;
 #[path = "../common/mod.rs"]
@@ -9,7 +12,11 @@ mod common;
 #[path = "../common/structured.rs"]
 mod structured;
 
+mod caffe;
+mod darknet;
 mod decompile;
+#[cfg(feature = "cli")]
+mod layer_lists;
 mod loader;
 mod onnx;
 mod onnx_bad_input;

@@ -16,18 +16,23 @@ pub fn json_lines(diags: &[Diagnostic], sources: &SourceMap) -> impl Iterator<It
     let more = diags.len().saturating_sub(MOST_SHOWN);
     let last = (more > 0).then(|| {
         let message = format!("… and {more} more");
-        object!({
-            "$message_type": "diagnostic",
-            "message": message,
-            "code": null,
-            "level": "failure-note",
-            "spans": [],
-            "children": [],
-            "rendered": message,
-        })
-        .to_string()
+        json_message("failure-note", &message, &message)
     });
     in_order(diags).into_iter().take(MOST_SHOWN).map(|diag| json(diag, sources)).chain(last)
+}
+
+/// A message that is about no source, with the fields of [`json`].
+pub fn json_message(level: &str, message: &str, rendered: &str) -> String {
+    object!({
+        "$message_type": "diagnostic",
+        "message": message,
+        "code": null,
+        "level": level,
+        "spans": [],
+        "children": [],
+        "rendered": rendered,
+    })
+    .to_string()
 }
 
 /// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. Spans

@@ -6,7 +6,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-pub use json::{json, json_lines};
+pub use json::{json, json_lines, json_message};
 pub use terminal::terminal;
 
 use super::diagnostic::Diagnostic;

@@ -19,6 +19,7 @@ const MAX_SCALE: i64 = 4096;
 #[command(
     after_help = "Examples:\n  resnetc eval models/cifar.resnet:resnet20 --weights resnet20.safetensors --data cifar10/test\n  \
                   resnetc eval models/resnet.resnet:resnet50 --weights resnet50.pth --data imagenet/val --crops 10\n  \
+                  resnetc eval runs/resnet20\n  \
                   resnetc eval net.rnx --data imagenet/val --scales 224,256,384,480,640 --flip --resume state.json\n  \
                   resnetc eval a.rnx --ensemble b.rnx models/cifar.resnet:resnet32=resnet32.safetensors --data cifar10/test --worst 20\n\n\
                   A dataset is a folder or .tar with one folder of images per class, CIFAR binary files, IDX files (also as .gz), or a pair of \
@@ -30,9 +31,9 @@ const MAX_SCALE: i64 = 4096;
 pub(in crate::internal::cli) struct Args {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Dataset: an image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy
+    /// Dataset: an image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy [default: the validation data of a run directory]
     #[arg(long, value_name = "DATA")]
-    pub data: String,
+    pub data: Option<String>,
     /// More networks, whose probabilities are averaged with those of the first
     #[arg(long, value_name = "FILE[:NETWORK][=WEIGHTS]", num_args = 1.., value_parser = parse_named_weights)]
     pub ensemble: Vec<Named>,

@@ -26,13 +26,14 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let options = args.options()?;
+    let data_spec = data_of(args)?;
     let Networks { ensemble, args: opened, files } = Networks::open(args, &options, out)?;
     let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[&files[..], &data_files(&args.data)].concat())?;
+    writable(written, &[&files[..], &data_files(&data_spec)].concat())?;
     // each sample is read once
     let names = ensemble.class_names();
     let from = DatasetOptions { class_names: names, strict: false, classes: Some(ensemble.classes()), cache_bytes: 0 };
-    let data = open_dataset(&args.data, Split::Test, &from).map_err(Failure::input)?;
+    let data = open_dataset(&data_spec, Split::Test, &from).map_err(Failure::input)?;
     note_classes(&*data, names, ensemble.classes(), out);
     let mut evaluator = Evaluator::new(ensemble, data, options).map_err(failure)?;
     if let Some(path) = &args.resume {
@@ -42,13 +43,22 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     for (network, from) in evaluator.ensemble().members().iter().zip(&opened) {
         from.note_packs(network.session(), out);
     }
-    note_broken(&evaluator, args, out);
+    note_broken(&evaluator, &data_spec, out);
     let is_stopped = ended?;
     if let Some(path) = &args.scores {
         npy::write(path, &evaluator.scores().view()).map_err(Failure::input)?;
     }
     report::report(args, &evaluator, out)?;
     if is_stopped { Err(Failure::Stopped) } else { evaluator.check_finite().map_err(failure) }
+}
+
+/// The dataset: the one given, or that of the run, preferably its validation data.
+fn data_of(args: &Args) -> Result<String, Failure> {
+    let of_run = || args.model.resolved().map(|model| model.run.map(|run| run.valid.unwrap_or(run.data)));
+    match &args.data {
+        Some(data) => Ok(data.clone()),
+        None => of_run()?.ok_or_else(|| Failure::Usage("--data is required, unless FILE is a run directory".into())),
+    }
 }
 
 /// Continues from the state in a file. From then on Ctrl-C ends the run after the next images.
@@ -95,12 +105,12 @@ fn evaluate(evaluator: &mut Evaluator) -> Result<bool, Failure> {
     ended.map_err(failure)
 }
 
-fn note_broken(evaluator: &Evaluator, args: &Args, out: &Out) {
+fn note_broken(evaluator: &Evaluator, data: &str, out: &Out) {
     for why in evaluator.broken_reasons() {
         out.note(format_args!("warning: {why}"));
     }
     let more = evaluator.broken().saturating_sub(evaluator.broken_reasons().len());
     if more > 0 {
-        out.note(format_args!("warning: and {more} more broken files in `{}`", args.data));
+        out.note(format_args!("warning: and {more} more broken files in `{data}`"));
     }
 }

@@ -15,7 +15,7 @@ use super::super::open::ModelArgs;
 pub(in crate::internal::cli) struct Args {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Images (JPEG, PNG) or folders of images
+    /// Images (JPEG, PNG, WebP, GIF, BMP, TIFF) or folders of images
     #[arg(value_name = "IMAGE|DIR")]
     pub images: Vec<PathBuf>,
     /// Number of classes to show

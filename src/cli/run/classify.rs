@@ -11,11 +11,13 @@ use super::super::progress::progress;
 use super::args::Args;
 use super::images::{named_images, pipeline, read};
 use crate::infer::{Unanswered, top_k};
+use crate::ir::Network;
 use crate::runtime::NotFinite;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let paths = named_images(args)?;
+    let paths = named_images(args, out)?;
     let model = args.model.model(out)?;
+    note_absent(model.network(), out);
     let mut session = args.model.session(&model)?;
     let pipeline = pipeline(model.optimized())?;
     let bar = progress(paths.len());
@@ -36,6 +38,23 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     result?;
     args.model.note_packs(&session, out);
     answers.result()
+}
+
+/// Says what a network does not state about images, and how to add it.
+fn note_absent(network: &Network, out: &Out) {
+    let name = &network.name;
+    if network.preprocess.is_none() {
+        out.note(format_args!(
+            "note: network `{name}` has no `preprocess`: pixels go in as values from 0 to 1. Add the normalization that it was trained \
+             with, for example `preprocess {{ resize: 256, crop: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }}`"
+        ));
+    }
+    if network.labels.is_empty() {
+        out.note(format_args!(
+            "note: network `{name}` has no `labels`: classes are shown by their numbers. Add `labels \"classes.txt\"`, a file with a \
+             name per line, or `labels imagenet`"
+        ));
+    }
 }
 
 /// Prints the classes of images.

@@ -11,7 +11,7 @@ use super::images::{named_images, pipeline, read};
 use crate::formats::npy;
 
 pub(super) fn run(args: &Args, to: &Path, out: &mut Out) -> Done {
-    let paths = named_images(args)?;
+    let paths = named_images(args, out)?;
     let (checked, files) = args.model.checked(out)?;
     writable([to], &[&files[..], &paths].concat())?;
     let pipeline = pipeline(&checked)?;

@@ -1,7 +1,7 @@
 //! `resnetc train`
 
-mod about;
 mod open;
+mod record;
 mod watch;
 
 use std::fs::{File, TryLockError};
@@ -9,15 +9,18 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::about::{self, About};
 use super::args::{Select, parse_threads, parse_weights, split};
 use super::failure::{Done, Failure, STOPPED};
+use super::open::STDIN;
 use super::output::Out;
 use crate::driver::Weights;
-use crate::ir::Recipe;
+use crate::elaborate::RecipeLabels;
+use crate::ir::{Checked, Recipe};
 use crate::train::{End, Run, RunDir, TrainError, checkpoint, log};
-use about::About;
 use open::{Parts, initial_params};
 pub(super) use open::{checked, datasets};
+use record::absolute_data;
 use watch::Watch;
 
 /// Trains a network with the recipe in its file.
@@ -25,8 +28,10 @@ use watch::Watch;
 #[command(
     after_help = "Examples:\n  resnetc train models/cifar.resnet --network resnet20 --data cifar10/train --valid cifar10/test -o runs/resnet20\n  \
                   resnetc train net.resnet --data X.npy,Y.npy --set train.steps=20 --set train.augment=none\n  \
-                  resnetc train --resume runs/resnet20\n\nThe run directory contains train.jsonl, checkpoint.safetensors, report.html, the source, and at the end \
-                  weights.safetensors. Ctrl-C writes a checkpoint and exits with code 130; a second Ctrl-C exits immediately."
+                  resnetc train net.resnet --set classes=3 --data photos --from resnet18.pth --except fc\n  \
+                  resnetc train --resume runs/resnet20\n  \
+                  resnetc train --resume runs/resnet20 --set train.epochs=8\n\nThe run directory contains train.jsonl, checkpoint.safetensors, report.html, the source, best.safetensors with \
+                  the weights of the best validation, and at the end weights.safetensors. Ctrl-C writes a checkpoint and exits with code 130; a second Ctrl-C exits immediately."
 )]
 pub(in crate::internal::cli) struct Args {
     /// Source (.resnet) with a `train` block; FILE:NETWORK selects one of several networks
@@ -46,6 +51,12 @@ pub(in crate::internal::cli) struct Args {
     /// Initial weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: according to the recipe]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, conflicts_with = "resume")]
     weights: Option<Weights>,
+    /// Initialize from the weights in FILE, except the layers of --except: the same as `from` in the recipe
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "weights"])]
+    from: Option<PathBuf>,
+    /// Layers, stages and scopes that --from does not initialize, for example fc
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', requires = "from")]
+    except: Vec<String>,
     /// Random seed: same as --set train.seed=N
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     seed: Option<u64>,
@@ -55,8 +66,9 @@ pub(in crate::internal::cli) struct Args {
     /// Number of threads [default: all available CPUs; with --resume, as before]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
-    /// Resume the run in this directory; the result is bit-identical to that of an uninterrupted run
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["file", "network", "set"])]
+    /// Resume the run in this directory; the result is bit-identical to that of an uninterrupted run. With --set train.epochs=N, a
+    /// finished run goes on
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["file", "network"])]
     resume: Option<PathBuf>,
 }
 
@@ -75,16 +87,21 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Usage("FILE and --data are required".into()));
     };
     let (file, mut select) = split(file, &args.select)?;
+    if file == Path::new(STDIN) {
+        return Err(Failure::Usage("a run keeps a copy of its source: training needs a file, not standard input".into()));
+    }
     let file = &file;
     select.set.extend(args.seed.map(|seed| ("train.seed".to_owned(), seed.to_string())));
     let (front, checked) = checked(file, &select, out)?;
+    let of_recipe = checked.network.recipe.as_ref().and_then(|recipe| recipe.from.as_ref());
+    let except = args.from.as_ref().map(|_| excepted(&checked, &args.except)).transpose()?;
     let mut about = About {
         file: about::plain(file),
         copy: PathBuf::new(),
         network: checked.network.name.clone(),
         set: select.set,
-        data: about::absolute_data(data),
-        valid: args.valid.as_deref().map(about::absolute_data),
+        data: absolute_data(data),
+        valid: args.valid.as_deref().map(absolute_data),
         weights: match &args.weights {
             Some(Weights::File(path)) => Some(about::plain(path)),
             _ => None,
@@ -93,7 +110,9 @@ fn begin(args: &Args, out: &mut Out) -> Done {
             Some(Weights::Init(seed)) => Some(seed),
             _ => None,
         },
-        from: checked.network.recipe.as_ref().and_then(|r| r.from.as_ref()).map(|from| about::plain(&from.path)),
+        from: args.from.as_deref().or(of_recipe.map(|from| &*from.path)).map(about::plain),
+        except,
+        classes: Vec::new(),
         threads: args.threads.map_or_else(available, |n| usize::from(n.get())),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -105,6 +124,10 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     check_unused(&dir)?;
     let params = initial_params(&checked, &front, &recipe, args.weights.as_ref(), out)?;
     let (train, valid) = datasets(&checked, data, args.valid.as_deref(), out)?;
+    let outputs = crate::train::classes(&checked);
+    if checked.network.labels.is_empty() && Some(train.classes().len()) == outputs {
+        about.classes = train.classes().to_vec();
+    }
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     let _lock = lock(&dir)?;
     about.write(&dir, &front)?;
@@ -114,16 +137,23 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         }
         out.note(describe(&recipe, &parts));
     }
-    drive(&mut parts, &recipe, &about, &dir, How { resumed: false, quiet: args.quiet }, out)
+    drive(&mut parts, &recipe, &about, &dir, How { resume: None, quiet: args.quiet }, out)
 }
 
 fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     let mut about = About::read(dir)?;
+    let changes = &args.select.set;
+    if let Some((name, _)) = changes.iter().find(|(name, _)| !name.starts_with("train.")) {
+        return Err(Failure::Usage(format!(
+            "`{name}` cannot change when a run is resumed: --set changes its recipe only, for example train.epochs=8"
+        )));
+    }
+    about.set(changes);
     if let Some(data) = &args.data {
-        about.data = about::absolute_data(data);
+        about.data = absolute_data(data);
     }
     if let Some(valid) = &args.valid {
-        about.valid = Some(about::absolute_data(valid));
+        about.valid = Some(absolute_data(valid));
     }
     if let Some(threads) = args.threads {
         if usize::from(threads.get()) != about.threads {
@@ -142,8 +172,9 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     let (recipe, params) = match state {
         // the values come from the checkpoint
         Some(state) => {
-            let params = crate::train::init::initial_params(&checked, &state.recipe, None).map_err(Failure::input)?.params;
-            (state.recipe, params)
+            let recipe = if changes.is_empty() { state.recipe } else { about.recipe(&checked)? };
+            let params = crate::train::init::initial_params(&checked, &recipe, None).map_err(Failure::input)?.params;
+            (recipe, params)
         }
         None => {
             let recipe = about.recipe(&checked)?;
@@ -153,14 +184,28 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     };
     let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref(), out)?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
-    drive(&mut parts, &recipe, &about, dir, How { resumed: has_checkpoint, quiet: args.quiet }, out)
+    let resume = match (has_checkpoint, changes.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(Resume::AsBefore),
+        (true, false) => Some(Resume::Changed),
+    };
+    drive(&mut parts, &recipe, &about, dir, How { resume, quiet: args.quiet }, out)
+}
+
+/// How a run continues.
+#[derive(Clone, Copy, PartialEq)]
+enum Resume {
+    /// With the recipe of the checkpoint.
+    AsBefore,
+    /// With another recipe.
+    Changed,
 }
 
 /// How a run is driven.
 #[derive(Clone, Copy)]
 struct How {
-    /// Whether it continues from the checkpoint.
-    resumed: bool,
+    /// How it continues from the checkpoint; `None` if it begins.
+    resume: Option<Resume>,
     /// Whether it shows no progress.
     quiet: bool,
 }
@@ -173,7 +218,11 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         }
     });
     let epoch = parts.train.samples().div_ceil(recipe.batch.saturating_mul(recipe.accumulate).max(1)) as u64;
-    let mut watch = Watch::new(recipe.length.steps(epoch), recipe.batch * recipe.accumulate, epoch, how.quiet);
+    let steps = recipe.length.steps(epoch);
+    if how.resume == Some(Resume::AsBefore) && checkpoint::state(&dir.checkpoint()).is_ok_and(|state| state.step >= steps) {
+        out.note(format_args!("note: the run has ended after {steps} steps; with a larger --set train.epochs it goes on"));
+    }
+    let mut watch = Watch::new(steps, recipe.batch * recipe.accumulate, epoch, how.quiet);
     let run = Run {
         engine: &mut parts.engine,
         train: &mut *parts.train,
@@ -187,11 +236,20 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         threads: about.threads,
     };
     let mut observe = |event: crate::train::Event<'_>| watch.event(event, STOP.load(Ordering::SeqCst));
-    let end = if how.resumed { run.resume(&mut observe) } else { run.begin(recipe, &mut observe) };
+    let end = match how.resume {
+        Some(Resume::AsBefore) => run.resume(None, &mut observe),
+        Some(Resume::Changed) => {
+            run.check_change(recipe).map_err(|error| failed(&error, dir))?;
+            about.save(dir)?;
+            run.resume(Some(recipe), &mut observe)
+        }
+        None => run.begin(recipe, &mut observe),
+    };
     watch.finish();
     match end {
         Ok(End::Finished) => {
             out.line(format_args!("weights  {}", dir.weights().display()))?;
+            best(dir, out)?;
             out.line(format_args!("report   {}", dir.report().display()))
         }
         Ok(End::Stopped) => {
@@ -201,6 +259,31 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         }
         Err(error) => Err(failed(&error, dir)),
     }
+}
+
+/// Names the weights of the best validation, if that is not the last one.
+fn best(dir: &RunDir, out: &mut Out) -> Done {
+    let Ok(state) = checkpoint::state(&dir.checkpoint()) else { return Ok(()) };
+    match state.best.filter(|best| best.step != state.step) {
+        Some(best) => {
+            let (path, error, step) = (dir.best(), 100.0 * best.error, best.step);
+            out.line(format_args!("best     {} (step {step}: validation error {error:.2} %)", path.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The full names of the layers of `--except`.
+fn excepted(checked: &Checked, labels: &[String]) -> Result<Vec<String>, Failure> {
+    let layers = RecipeLabels::new(checked.graph());
+    let mut names = Vec::new();
+    for label in labels {
+        names.extend(layers.of(label).map_err(|near| {
+            let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            Failure::Input(format!("--except: the network has no layer or stage `{label}`{hint}"))
+        })?);
+    }
+    Ok(names)
 }
 
 /// The error, and the checkpoint from which the run can be resumed.

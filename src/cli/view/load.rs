@@ -12,7 +12,7 @@ use crate::base::source::SourceFile;
 use crate::check;
 use crate::cli::args::Select;
 use crate::cli::failure::Failure;
-use crate::cli::open;
+use crate::cli::open::{self, Expectations};
 use crate::cli::output::Out;
 use crate::decompile::{Options, decompile};
 use crate::driver::{Frontend, Weights};
@@ -47,16 +47,25 @@ pub(super) fn kind(file: &Path, select: &Select) -> Result<Kind, Failure> {
     Ok(kind)
 }
 
-/// The network of a file, and all files that were read. Errors in the source are shown.
-pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<(ViewModel, Vec<PathBuf>), Failure> {
+/// A network as the data of a page.
+pub(super) struct Loaded {
+    pub model: ViewModel,
+    /// All files that were read.
+    pub files: Vec<PathBuf>,
+    pub expectations: Expectations,
+}
+
+/// The network of a file. Errors in the source are shown.
+pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<Loaded, Failure> {
+    let whole = |model| Loaded { model, files: vec![file.to_path_buf()], expectations: Expectations::Met };
     match kind(file, select)? {
-        Kind::Artifact => return Ok((of_artifact(file)?, vec![file.to_path_buf()])),
-        Kind::Onnx => return Ok((of_onnx(file)?, vec![file.to_path_buf()])),
+        Kind::Artifact => return of_artifact(file).map(whole),
+        Kind::Onnx => return of_onnx(file).map(whole),
         Kind::Source => {}
     }
     let mut front = open::source(file)?;
-    let checked = open::check(&mut front, select, out)?;
-    Ok((of_source(&checked, file, &front)?, front.files(&checked, &Weights::Named)))
+    let (checked, expectations) = open::inspect(&mut front, select, out)?;
+    Ok(Loaded { model: of_source(&checked, file, &front)?, files: front.files(&checked, &Weights::Named), expectations })
 }
 
 /// The network of a source.

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use super::args::{Planning, split};
 use super::failure::{Done, Failure};
 use super::measure::MeasureArgs;
-use super::open::ModelArgs;
+use super::open::{Expectations, ModelArgs};
 use super::output::{Out, save, writable};
 use super::profile;
 use crate::driver::Weights;
 use crate::view::{Content, Live, ViewModel, page};
 pub(super) use args::Args;
+use load::Loaded;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "--profile needs a source or an artifact: convert the ONNX file to a source with `resnetc import`".into(),
         ));
     }
-    let (mut model, mut read) = load::model(&args.file, &args.select, out)?;
+    let Loaded { mut model, files: mut read, expectations } = load::model(&args.file, &args.select, out)?;
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", model.name)));
     if let Some(Weights::File(weights)) = &args.weights {
         read.push(weights.clone());
@@ -39,7 +40,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (name, operators) = (model.name.clone(), model.nodes.len());
     let html = page(&Content::Network(Box::new(model)), Live::No).map_err(Failure::input)?;
     save(&path, html.as_bytes())?;
-    out.line(format_args!("wrote {}: network {name}, {operators} operators, {} kB", path.display(), html.len().div_ceil(1000)))
+    out.line(format_args!("wrote {}: network {name}, {operators} operators, {} kB", path.display(), html.len().div_ceil(1000)))?;
+    match expectations {
+        Expectations::Met => Ok(()),
+        Expectations::Failed => Err(Failure::Said),
+    }
 }
 
 /// Measures a run as `resnetc profile` does.
@@ -50,6 +55,7 @@ fn with_profile(model: ViewModel, args: &Args, out: &mut Out) -> Result<ViewMode
         weights: args.weights.clone(),
         threads: args.threads,
         planning: Planning::default(),
+        run: None,
     };
     let how = MeasureArgs { model: from, batch: args.batch.unwrap_or(1), runs: args.runs, tune: false };
     let report = profile::measure(&how, out)?;

@@ -97,7 +97,7 @@ fn compile(front: &mut Frontend, args: &Args, file: &Path) -> Result<Content, St
         Err(_) if front.has_errors() => return Err(render::terminal(&front.diagnostics, &front.sources, false)),
         Err(error) => return Err(format!("error: {error}")),
     };
-    match front.check(&name, &args.select.set) {
+    match front.inspect(&name, &args.select.set) {
         Some(checked) => load::of_source(&checked, file, front).map(|m| Content::Network(Box::new(m))).map_err(|f| message(&f)),
         None => Err(render::terminal(&front.diagnostics, &front.sources, false)),
     }

@@ -4,10 +4,12 @@
 mod augment;
 mod entries;
 mod keys;
+mod labels;
 mod read;
 mod unresolved;
 
 pub(super) use entries::TrainEntries;
+pub use labels::RecipeLabels;
 pub(super) use read::read;
 pub(super) use unresolved::UnresolvedRecipe;
 

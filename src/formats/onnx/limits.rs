@@ -1,63 +1,13 @@
 //! Checks the size of a file's structure before it is decoded, because a message of two bytes decodes to a struct of two hundred. The values of
 //! tensors do not count: they are slices of the file, or at most eight times as large when decoded.
 
+use super::super::protobuf::{Field, Fields};
 use super::error::OnnxError;
 
 /// The maximum size of the structure, which is everything except the values of tensors. ResNet-1202's has 1.4 MB.
 const MAX_STRUCTURE: usize = 16 << 20;
 /// The maximum number of tensors.
 const MAX_TENSORS: usize = 200_000;
-
-/// A field of a message: its number, and its bytes if it is length-delimited.
-struct Field<'a> {
-    number: u64,
-    bytes: &'a [u8],
-    /// The size of the whole field in bytes.
-    len: usize,
-}
-
-/// The fields of a message, up to the first invalid one.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        let all = self.0;
-        let key = self.varint()?;
-        let mut bytes: &[u8] = &[];
-        match key & 7 {
-            0 => {
-                self.varint()?;
-            }
-            1 => self.0 = self.0.get(8..)?,
-            2 => {
-                let len = usize::try_from(self.varint()?).ok()?;
-                bytes = self.0.get(..len)?;
-                self.0 = &self.0[len..];
-            }
-            5 => self.0 = self.0.get(4..)?,
-            // groups, which ONNX does not use: the decoder rejects or skips them, with its own limit of depth
-            _ => return None,
-        }
-        Some(Field { number: key >> 3, bytes, len: all.len() - self.0.len() })
-    }
-}
-
-impl Fields<'_> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-}
 
 /// The fields of a message that are parsed, with their contents. All other fields count with their size.
 type ParsedFields = &'static [(u64, Message)];
@@ -84,26 +34,26 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, message: &[u8], parsed: ParsedFields) {
-        let mut fields = Fields(message);
+        let mut fields = Fields::of(message);
         for field in fields.by_ref() {
             match parsed.iter().find(|(number, _)| *number == field.number) {
                 // the header of the field counts too: a thousand empty nodes are still a thousand nodes
                 Some((_, Message::Of(parsed))) => {
-                    self.structure += field.len - field.bytes.len();
-                    self.add(field.bytes, parsed);
+                    self.structure += field.len - field.value.bytes().len();
+                    self.add(field.value.bytes(), parsed);
                 }
                 Some((_, Message::Tensor)) => {
-                    self.structure += field.len - field.bytes.len();
+                    self.structure += field.len - field.value.bytes().len();
                     self.tensors += 1;
-                    let mut tensor = Fields(field.bytes);
+                    let mut tensor = Fields::of(field.value.bytes());
                     self.structure += tensor.by_ref().filter(|f| !is_values(f)).map(|f| f.len).sum::<usize>();
-                    self.structure += tensor.0.len();
+                    self.structure += tensor.rest().len();
                 }
                 None => self.structure += field.len,
             }
         }
         // an invalid rest counts too: the decoder may interpret it differently
-        self.structure += fields.0.len();
+        self.structure += fields.rest().len();
     }
 }
 
@@ -124,5 +74,5 @@ pub(super) fn check(file: &[u8]) -> Result<(), OnnxError> {
 
 /// Whether a field is a list of values. A packed one has at least one byte per eight bytes of memory.
 fn is_values(field: &Field<'_>) -> bool {
-    matches!(field.number, 4 | 5 | 7 | 9 | 10) && !field.bytes.is_empty()
+    matches!(field.number, 4 | 5 | 7 | 9 | 10) && !field.value.bytes().is_empty()
 }

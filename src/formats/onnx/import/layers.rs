@@ -6,11 +6,9 @@ use super::dispatch::ImportResult;
 use super::flow::Flow;
 use super::names;
 use super::values::{Known, PerChannel, per_channel};
+use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Shape};
-
-/// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
-const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 
 /// The maximum number of channels that fewer numbers are expanded to, since no data in the file corresponds to them.
 pub(super) const MAX_CHANNELS: usize = 1 << 20;
@@ -177,7 +175,7 @@ impl Importer<'_> {
         self.store(&y, "weight", each(scale.expand(channels))?);
         self.store(&y, "bias", each(shift.expand(channels))?);
         self.store(&y, "running_mean", each(vec![0.0; channels])?);
-        self.store(&y, "running_var", each(vec![UNIT_VARIANCE; channels])?);
+        self.store(&y, "running_var", each(vec![BatchNorm::UNIT_VARIANCE; channels])?);
         Ok(y)
     }
 
@@ -320,9 +318,4 @@ pub(super) fn scaled(matrix: &Tensor, transpose: bool, alpha: f32) -> Option<Ten
         }
     }
     Tensor::from_f32(vec![columns, rows], result)
-}
-
-/// The shortest decimal for an f32: 1e-5, not 9.999999747e-6.
-pub(super) fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -42,6 +42,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 use super::super::kind;
+use super::super::names::{Functions, Names};
 use super::error::{OnnxError, Unsupported};
 use super::limits;
 use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -53,7 +54,6 @@ use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, P
 use crate::runtime::ParamStore;
 use call::Call;
 use flow::Flow;
-use names::{Functions, Names};
 use order::sorted;
 use recognize::Library;
 use tensors::TensorReader;

@@ -4,9 +4,10 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
-use super::layers::{MAX_CHANNELS, decimal};
+use super::layers::MAX_CHANNELS;
 use super::names;
 use super::values::{Known, PerChannel, per_channel};
+use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
 use crate::ir::{NormOver, Op, Reduction, SampleNorm};
 

@@ -261,7 +261,7 @@ fn dequantized(call: &Call<'_>, x: &Array, scale: &Array, zero: Option<&Array>) 
 }
 
 fn epsilon(call: &Call<'_>) -> f64 {
-    call.float("epsilon").map_or(1e-5, super::layers::decimal)
+    call.float("epsilon").map_or(1e-5, crate::base::decimal::decimal)
 }
 
 /// The product of two matrices of moderate size.

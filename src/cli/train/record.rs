@@ -1,68 +1,22 @@
-//! `run.json` and the sources next to it: a description of the run, so that it can be resumed from its directory.
+//! Writes the description of a run and copies of its sources, and reads its network from them.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::super::about::{About, plain};
 use super::super::args::Select;
 use super::super::failure::Failure;
 use super::super::open;
-use super::super::output::Out;
+use super::super::output::{self, Out};
 use crate::base::file::write_atomically;
-use crate::base::file_system::normalized;
 use crate::base::source::Span;
-use crate::driver::{Frontend, Weights};
-use crate::ir::{Checked, Recipe};
+use crate::driver::Frontend;
+use crate::ir::Checked;
 use crate::train::RunDir;
 
 /// How many times former words are replaced: a replacement may reveal another one.
 const MAX_ROUNDS: usize = 8;
 
-/// The contents of `run.json`. Paths are absolute, so that a run can be resumed from any working directory.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct About {
-    /// The source as given.
-    pub file: PathBuf,
-    /// Its copy, relative to the run directory; if empty, the copy has the source's name.
-    #[serde(default)]
-    pub copy: PathBuf,
-    pub network: String,
-    pub set: Vec<(String, String)>,
-    pub data: String,
-    pub valid: Option<String>,
-    /// The value of `--weights`: a file, or a seed.
-    pub weights: Option<PathBuf>,
-    pub init: Option<u64>,
-    /// The recipe's file of initial weights.
-    pub from: Option<PathBuf>,
-    pub threads: usize,
-    pub version: String,
-}
-
 impl About {
-    /// The initial weights, if given on the command line.
-    pub fn weights(&self) -> Option<Weights> {
-        self.init.map(Weights::Init).or_else(|| self.weights.clone().map(Weights::File))
-    }
-
-    /// The recipe of the network, with the initial weights of the command line.
-    pub fn recipe(&self, checked: &Checked) -> Result<Recipe, Failure> {
-        let Some(mut recipe) = checked.network.recipe.clone() else {
-            return Err(Failure::Input(format!(
-                "network `{}` has no recipe: add a `train` block, or set the length with --set train.epochs=10",
-                self.network
-            )));
-        };
-        if let (Some(from), Some(path)) = (&mut recipe.from, &self.from) {
-            from.path.clone_from(path);
-        }
-        if let Some(seed) = self.init {
-            recipe.seed = seed;
-            recipe.from = None;
-        }
-        Ok(recipe)
-    }
-
     /// Creates the run directory, and writes `run.json` and copies of the source and the files that it uses, with the same relative
     /// paths.
     pub fn write(&mut self, dir: &RunDir, front: &Frontend) -> Result<(), Failure> {
@@ -81,25 +35,19 @@ impl About {
             put(&copy, bytes)?;
         }
         self.copy = plain(&self.file).strip_prefix(&root).map(Path::to_path_buf).unwrap_or_default();
-        let mut text = serde_json::to_string_pretty(self).map_err(Failure::input)?;
-        text.push('\n');
-        put(&dir.about(), text.as_bytes())
+        self.save(dir)
     }
 
-    /// Reads `run.json`.
-    pub fn read(dir: &RunDir) -> Result<About, Failure> {
-        let path = dir.about();
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            Failure::Input(format!("`{}` is not a run directory: cannot read run.json: {e}", dir.path().display()))
-        })?;
-        serde_json::from_str(&text).map_err(|e| Failure::Input(format!("`{}`: {e}", path.display())))
+    /// Writes `run.json` only.
+    pub fn save(&self, dir: &RunDir) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(self).map_err(Failure::input)?;
+        text.push('\n');
+        output::save(&dir.about(), text.as_bytes())
     }
 
     /// The network, from the copies in the run directory.
     pub fn checked(&mut self, dir: &RunDir, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
-        let name = Path::new(self.file.file_name().unwrap_or_default());
-        let copy = if self.copy.as_os_str().is_empty() { name } else { &self.copy };
-        let path = dir.path().join(copy);
+        let path = self.source(dir);
         self.update_words(&path, dir, out)?;
         let mut front = open::source(&path)?;
         let select = Select { network: Some(self.network.clone()), set: self.set.clone() };
@@ -171,11 +119,6 @@ pub(super) fn absolute_data(spec: &str) -> String {
         }
         _ => absolute(spec),
     }
-}
-
-/// An absolute path without `.` and `..`, resolved lexically: symbolic links are not followed.
-pub(super) fn plain(path: &Path) -> PathBuf {
-    normalized(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }
 
 /// The deepest folder that contains all files.

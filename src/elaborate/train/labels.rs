@@ -1,0 +1,56 @@
+//! The layers and scopes that a recipe names: in `freeze`, and in `except`.
+
+use super::super::suggest::nearest;
+use crate::ir::{Graph, NodeId, is_within};
+
+/// Resolves labels in a graph.
+pub struct RecipeLabels<'a> {
+    graph: &'a Graph,
+    order: Vec<NodeId>,
+    /// The first and the last layer of all stages, by their places in the order.
+    stages: Option<(usize, usize)>,
+}
+
+impl<'a> RecipeLabels<'a> {
+    /// Of the layers of a graph.
+    pub fn new(graph: &'a Graph) -> RecipeLabels<'a> {
+        let order = graph.order();
+        let in_stage = |i: &usize| {
+            let mut frame = graph.node(order[*i]).origin.frame;
+            while let Some(id) = frame {
+                if graph.frame(id).instance.is_some() {
+                    return true;
+                }
+                frame = graph.frame(id).parent;
+            }
+            false
+        };
+        let stages = (0..order.len()).find(in_stage).zip((0..order.len()).rev().find(in_stage));
+        RecipeLabels { graph, order, stages }
+    }
+
+    /// The full names of the layers and scopes that a label means: itself, or for `stem` the layers before the first stage and for
+    /// `head` those after the last. A label without layers gives a similar one, if there is one.
+    pub fn of(&self, label: &str) -> Result<Vec<String>, Option<String>> {
+        let name = |id: &NodeId| self.graph.node(*id).name.as_str();
+        if self.order.iter().any(|id| is_within(name(id), label)) {
+            return Ok(vec![label.to_owned()]);
+        }
+        let found = match (label, self.stages) {
+            ("stem", Some((first, _))) => self.layers(0, first),
+            ("head", Some((_, last))) => self.layers(last + 1, self.order.len()),
+            _ => Vec::new(),
+        };
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let mut tops: Vec<&str> = self.order.iter().filter_map(|id| name(id).split('.').next()).chain(["stem", "head"]).collect();
+        tops.dedup();
+        Err(nearest(label, tops).map(str::to_owned))
+    }
+
+    fn layers(&self, from: usize, to: usize) -> Vec<String> {
+        let own = self.order.get(from..to).unwrap_or(&[]).iter().map(|&id| self.graph.node(id));
+        own.filter(|node| node.op.is_norm() || node.op.is_weighted()).map(|node| node.name.clone()).collect()
+    }
+}

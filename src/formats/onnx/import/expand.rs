@@ -1,38 +1,37 @@
-//! Imports `Expand`, which repeats a value along axes of size 1.
+//! Imports `Expand`, where an operation on elements would repeat the value anyway: PyTorch's `x * gate.expand_as(x)`.
 
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
-use crate::ir::{Dim, Op, Target, Upsample};
+use super::values::Known;
+use crate::ir::Dim;
 
 impl Importer<'_> {
     pub(super) fn expand(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let goal = self.known(call, 1).and_then(|known| known.sizes()).ok_or("its shape depends on the input's values")?.0;
-        let keeps = |i: usize, size: &Size| match (i.checked_sub(x.lead).and_then(|own| x.dims().get(own)), *size) {
-            (_, Size::Number(1)) | (None, _) => true,
-            (Some(dim), Size::Of { dim: other, .. }) => *dim == other,
-            (Some(dim), size) => size.number().is_some_and(|n| dim.fixed() == usize::try_from(n).ok()),
-        };
-        let is_same = goal.len() <= x.rank() && goal.iter().enumerate().all(|(i, size)| keeps(i + x.rank() - goal.len(), size));
-        // whoever combines it with another value repeats it there
-        let is_combined = call.node.output.first().is_some_and(|name| self.combined.contains(name.as_str()));
-        if is_same || is_combined {
-            return Ok(x);
+        let (goal, _) = self.known(call, 1).and_then(Known::sizes).ok_or("its sizes depend on the input's values")?;
+        let other = call.node.output.first().and_then(|name| self.operands.get(name.as_str()));
+        let other = other.and_then(|name| match self.values.get(name) {
+            Some(Known::Value(other)) => Some(other),
+            _ => None,
+        });
+        let is_whole =
+            |of: &Flow| of.rank() == goal.len() && of.dims().iter().zip(&goal[of.lead..]).all(|(dim, size)| is(*dim, *size));
+        let repeats = other.is_some_and(is_whole) && x.rank() == goal.len();
+        if is_whole(&x) || repeats {
+            Ok(x)
+        } else {
+            Err("it repeats a value that no operation reads beside one of those sizes".to_owned())
         }
-        let [Dim::Fixed(_), Dim::Fixed(1), Dim::Fixed(1)] = x.dims() else {
-            return Err(format!("it repeats {}", x.shape));
-        };
-        let size = |axis: usize| {
-            let at = (x.lead + axis + goal.len()).checked_sub(x.rank())?;
-            usize::try_from(goal.get(at)?.number()?).ok()
-        };
-        match (size(0), size(1), size(2)) {
-            (Some(channels), Some(height), Some(width)) if matches!(channels, 1) || x.shape.channels() == Some(channels) => {
-                self.add(call, Op::Upsample(Upsample::nearest(Target::Size([height, width]))), &[&x])
-            }
-            _ => Err(format!("it repeats {} to a size that is not fixed", x.shape)),
-        }
+    }
+}
+
+/// Whether a size is that of an axis.
+fn is(dim: Dim, size: Size) -> bool {
+    match size {
+        Size::Of { dim: other, .. } => other == dim,
+        Size::Number(n) => dim.fixed().is_some_and(|fixed| i64::try_from(fixed) == Ok(n)),
+        Size::Batch(_) => false,
     }
 }

@@ -228,12 +228,12 @@ struct Importer<'a> {
     any_axes: HashSet<&'a str>,
     /// Powers that are part of a generalized mean.
     powers: HashSet<&'a str>,
+    /// Values that one operation on two values reads, with the other one.
+    operands: HashMap<&'a str, &'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
     /// The outputs.
     outputs: HashSet<&'a str>,
-    /// Values that are only combined with others, to whose shape they are repeated.
-    combined: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
@@ -292,11 +292,11 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
-            powers: gem::powers(graph),
+            powers: readers::powers(graph),
+            operands: readers::other_operands(graph),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             outputs: graph.output.iter().map(|output| output.name()).collect(),
-            combined: read_only_by(graph, readers::combines),
             normalized,
             opset,
             keep_names: options.keep_names,

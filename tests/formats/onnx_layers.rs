@@ -141,7 +141,9 @@ fn a_convolution_along_channels_may_read_a_vector_and_be_gated_before_it_is_a_ma
         with_ints(conv, "pads", &[1, 1]),
         node("Sigmoid", &["c"], &["s"]),
         node("Reshape", &["s", "to_map"], &["gate"]),
-        node("Mul", &["x", "gate"], &["y"]),
+        node("Shape", &["x"], &["sizes"]),
+        node("Expand", &["gate", "sizes"], &["all"]),
+        node("Mul", &["x", "all"], &["y"]),
     ];
     let constants =
         vec![numbers("w", &[1, 1, 3], &[0.5, -1.0, 2.0]), list("to_row", &[0, 1, -1]), list("to_map", &[0, -1, 1, 1])];

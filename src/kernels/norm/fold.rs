@@ -1,9 +1,8 @@
 //! Mean and maximum over the channels of each place. The results are in the plain layout.
 
 use super::NormParams;
-use super::loops::PlaceStrip;
 use super::strips::{Over, PLACES, Walk};
-use super::tiles::Tiles;
+use super::tiles::{PlaceStrip, Tiles};
 use crate::kernels::aligned::LINE;
 use crate::kernels::nchwc::runs;
 use crate::kernels::simd::Simd;

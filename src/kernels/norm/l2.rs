@@ -1,9 +1,8 @@
 //! Values over the Euclidean norm of their place's channels: `y = x / max(norm, eps)`, PyTorch's `F.normalize`.
 
 use super::NormParams;
-use super::loops::PlaceStrip;
 use super::strips::{Over, PLACES, Walk};
-use super::tiles::Tiles;
+use super::tiles::{PlaceStrip, Tiles};
 use crate::kernels::nchwc::runs;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::Disjoint;

@@ -1,33 +1,10 @@
 //! The innermost loops of layer norm, over tiles of places.
 
-use super::tiles::Tiles;
+use super::tiles::{PlaceStrip, Tiles};
 use crate::kernels::simd::Simd;
 
 /// Vectors whose values are summed before the sum is added to that of all: nested sums have smaller rounding errors.
 const CHUNK: usize = 64;
-
-/// The vectors of some places.
-#[derive(Clone, Copy)]
-pub(super) struct PlaceStrip {
-    /// Vectors of each place.
-    pub vectors: usize,
-    /// Floats from a vector to the next one of the same place.
-    pub step: usize,
-    /// How many places, or vectors of places.
-    pub count: usize,
-    /// Floats from one of them to the next one.
-    pub between: usize,
-    /// Values of a place.
-    pub values: f32,
-    /// Whether the lanes of a vector are values of one place; otherwise they are places.
-    pub across: bool,
-    /// Factors that are 0 for the lanes of the last vector that are no values, and otherwise 1.
-    pub mask: *const f32,
-    /// Added to the variance.
-    pub eps: f32,
-    /// The weights, filled up to whole vectors; null for 1.
-    pub weight: *const f32,
-}
 
 impl PlaceStrip {
     /// A learned value for a vector: its lanes differ if they are values of one place.

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::NormParams;
-use super::loops::{Forward, InputGrad, ParamSums, PlaceStrip};
-use super::tiles::{Tiled, Tiles};
+use super::loops::{Forward, InputGrad, ParamSums};
+use super::tiles::{PlaceStrip, Tiled, Tiles};
 use crate::kernels::aligned::LINE;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::VectorIsa;

@@ -89,6 +89,7 @@ impl Importer<'_> {
             "Flatten" => Self::flatten,
             "Dropout" => Self::dropout,
             "Identity" => Self::identity,
+            "Expand" => Self::expand,
             "Resize" | "Upsample" => Self::resize,
             "Shape" if failed => return Err(String::new()),
             "Shape" => return self.shape_of(call),

@@ -1,8 +1,5 @@
 //! Imports generalized-mean pooling: the root of a mean of powers, whose exponent is a constant of the file.
 
-use std::collections::{HashMap, HashSet};
-
-use super::super::proto::{GraphProto, NodeProto};
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
@@ -10,28 +7,6 @@ use super::flow::Flow;
 use super::values::{Known, Powers};
 use crate::base::tensor::Tensor;
 use crate::ir::{Elementwise, Gem, Op};
-
-/// The powers of a graph that only a mean of all places reads, whose only reader is a power again.
-pub(super) fn powers(graph: &GraphProto) -> HashSet<&str> {
-    let mut readers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
-    for node in &graph.node {
-        for name in &node.input {
-            readers.entry(name).or_default().push(node);
-        }
-    }
-    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
-    let only = |name: &str| match readers.get(name).map(Vec::as_slice) {
-        Some([reader]) if !outputs.contains(name) => Some(*reader),
-        _ => None,
-    };
-    let is_pooled = |name: &str| {
-        let mean = only(name).filter(|node| matches!(node.op_type(), "GlobalAveragePool" | "ReduceMean"))?;
-        let root = only(mean.output.first()?)?;
-        (root.op_type() == "Pow" && root.input.first() == mean.output.first()).then_some(())
-    };
-    let powers = graph.node.iter().filter(|node| node.op_type() == "Pow").filter_map(|node| node.output.first());
-    powers.map(String::as_str).filter(|name| is_pooled(name).is_some()).collect()
-}
 
 impl Importer<'_> {
     /// The result of a node of a generalized mean; `None` if it is no part of one.

@@ -8,6 +8,7 @@ mod channels_last;
 mod conditions;
 mod conv_transpose;
 mod dispatch;
+mod expand;
 mod flow;
 mod functions;
 mod gem;
@@ -209,6 +210,8 @@ struct Importer<'a> {
     any_axes: HashSet<&'a str>,
     /// Powers that are part of a generalized mean.
     powers: HashSet<&'a str>,
+    /// Values that one operation on two values reads, with the other one.
+    operands: HashMap<&'a str, &'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
@@ -255,7 +258,8 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
-            powers: gem::powers(graph),
+            powers: readers::powers(graph),
+            operands: readers::other_operands(graph),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             normalized,

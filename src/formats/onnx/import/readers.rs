@@ -1,6 +1,8 @@
-//! What nodes accept of their operands.
+//! What nodes accept of their operands, and which nodes read a value.
 
-use super::super::proto::NodeProto;
+use std::collections::{HashMap, HashSet};
+
+use super::super::proto::{GraphProto, NodeProto};
 
 /// The operators whose operand may have any axes.
 const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
@@ -50,4 +52,39 @@ pub(super) const ELEMENTWISE: &[&str] = &[
 /// Whether an operator takes a value whose channels come last.
 pub(super) fn takes_channels_last(op: &str) -> bool {
     matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
+}
+
+/// The powers of a graph that only a mean of all places reads, whose only reader is a power again.
+pub(super) fn powers(graph: &GraphProto) -> HashSet<&str> {
+    let mut readers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+    for node in &graph.node {
+        for name in &node.input {
+            readers.entry(name).or_default().push(node);
+        }
+    }
+    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
+    let only = |name: &str| match readers.get(name).map(Vec::as_slice) {
+        Some([reader]) if !outputs.contains(name) => Some(*reader),
+        _ => None,
+    };
+    let is_pooled = |name: &str| {
+        let mean = only(name).filter(|node| matches!(node.op_type(), "GlobalAveragePool" | "ReduceMean"))?;
+        let root = only(mean.output.first()?)?;
+        (root.op_type() == "Pow" && root.input.first() == mean.output.first()).then_some(())
+    };
+    let powers = graph.node.iter().filter(|node| node.op_type() == "Pow").filter_map(|node| node.output.first());
+    powers.map(String::as_str).filter(|name| is_pooled(name).is_some()).collect()
+}
+
+/// The values that one operation on two values reads and nothing else, with the name of the other value.
+pub(super) fn other_operands(graph: &GraphProto) -> HashMap<&str, &str> {
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    graph.node.iter().flat_map(|node| &node.input).for_each(|name| *uses.entry(name).or_default() += 1);
+    graph.output.iter().for_each(|output| *uses.entry(output.name()).or_default() += 1);
+    let of_two = graph.node.iter().filter(|node| matches!(node.op_type(), "Add" | "Sub" | "Mul" | "Div"));
+    let pairs = of_two.filter_map(|node| match &node.input[..] {
+        [a, b] => Some([(a.as_str(), b.as_str()), (b.as_str(), a.as_str())]),
+        _ => None,
+    });
+    pairs.flatten().filter(|(name, _)| uses.get(name) == Some(&1)).collect()
 }

@@ -1,9 +1,8 @@
 //! `resnetc completions`
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::{Shell, generate};
 
-use super::Cli;
 use super::failure::Done;
 use super::output::Out;
 
@@ -17,8 +16,8 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+pub(super) fn run(args: &Args, mut command: Command, out: &mut Out) -> Done {
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "resnetc", &mut script);
+    generate(args.shell, &mut command, "resnetc", &mut script);
     out.text(&String::from_utf8_lossy(&script))
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_mangen::Man;
 
-use super::Cli;
 use super::failure::{Done, Failure};
 use super::output::{Out, save};
 
@@ -18,10 +17,9 @@ pub(super) struct Args {
     output: PathBuf,
 }
 
-pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+pub(super) fn run(args: &Args, mut command: Command, out: &mut Out) -> Done {
     let dir = &args.output;
     std::fs::create_dir_all(dir).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", dir.display())))?;
-    let mut command = Cli::command();
     command.build();
     let pages = pages(&command, "resnetc", dir)?;
     out.line(format_args!("wrote {pages} pages to {}", dir.display()))

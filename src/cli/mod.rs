@@ -164,8 +164,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
-        Command::Completions(args) => completions::run(args, &mut out),
-        Command::Man(args) => man::run(args, &mut out),
+        Command::Completions(args) => completions::run(args, Cli::command(), &mut out),
+        Command::Man(args) => man::run(args, Cli::command(), &mut out),
     };
     match result.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,

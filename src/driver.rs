@@ -12,7 +12,8 @@ use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
-use crate::formats::{WeightsError, npy, weights};
+use crate::formats::weights::{self, Bound};
+use crate::formats::{WeightsError, npy};
 use crate::ir::{Channels, Checked};
 use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
@@ -109,7 +110,7 @@ impl Frontend {
     /// All files that a network of this program depends on: sources, class labels, per-pixel means, weights.
     pub fn files(&self, checked: &Checked, weights: &Weights) -> Vec<PathBuf> {
         let sources = self.sources.files().filter_map(|(_, file)| file.path.clone());
-        let weights = weights_file(checked, weights).map(Path::to_path_buf);
+        let weights = weights_file(checked, weights).map(weights::file);
         sources.chain(self.named_files()).chain(weights).collect()
     }
 
@@ -289,14 +290,19 @@ impl Frontend {
 
     /// Loads or initializes the parameters of a checked network.
     pub fn params(&self, checked: &Checked, from: &Weights) -> Result<ParamStore, CompileError> {
+        self.params_noting(checked, from).map(|bound| bound.params)
+    }
+
+    /// Like [`Frontend::params`], with the choices that were made in reading a file.
+    pub fn params_noting(&self, checked: &Checked, from: &Weights) -> Result<Bound, CompileError> {
         if let Weights::Init(seed) = from {
-            return Ok(init::init(checked, *seed)?);
+            return Ok(Bound { params: init::init(checked, *seed)?, notes: Vec::new() });
         }
         let Some(path) = weights_file(checked, from) else {
             return Err(CompileError::NoWeights { network: checked.network.name.clone() });
         };
         let tensors = weights::open(path)?;
-        weights::bind(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
+        weights::bind_noting(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
     }
 
     fn refused(&self, diagnostics: Vec<Diagnostic>) -> CompileError {

@@ -126,7 +126,7 @@ pub fn count(shape: &[usize]) -> Option<usize> {
 }
 
 /// The sizes up to the last one that is not 1.
-fn without_ones(sizes: &[usize]) -> &[usize] {
+pub fn without_ones(sizes: &[usize]) -> &[usize] {
     let end = sizes.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
     &sizes[..end]
 }

@@ -34,8 +34,11 @@ enum Float {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    writable([&*args.output], std::slice::from_ref(&args.input))?;
+    writable([&*args.output], &[weights::file(&args.input)])?;
     let tensors = weights::open(&args.input).map_err(Failure::input)?;
+    for note in tensors.notes() {
+        out.note(format_args!("note: {note}"));
+    }
     let mut list: Vec<(&str, Tensor)> = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors.iter() {
         list.push((name, args.dtype.map_or_else(|| tensor.clone(), |float| converted(tensor, float))));

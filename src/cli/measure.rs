@@ -12,6 +12,7 @@ use super::open::ModelArgs;
 use super::output::Out;
 use crate::driver::Weights;
 use crate::formats::artifact;
+use crate::formats::weights;
 use crate::ir::{Axis, NodeId, ShapedNetwork};
 use crate::plan::Settings;
 use crate::runtime::{Model, SessionOptions, tune};
@@ -60,7 +61,7 @@ impl MeasureArgs {
     pub fn files(&self, out: &mut Out) -> Result<Vec<PathBuf>, Failure> {
         let (_, mut read) = self.model.checked(out)?;
         read.extend(match &self.model.weights {
-            Some(Weights::File(path)) => Some(path.clone()),
+            Some(Weights::File(path)) => Some(weights::file(path)),
             Some(Weights::Named | Weights::Init(_)) | None => None,
         });
         Ok(read)

@@ -219,7 +219,7 @@ pub(super) fn inspect(front: &mut Frontend, select: &Select, out: &mut Out) -> R
 
 /// The weights that the command or the file names.
 pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, out: &mut Out) -> Result<ParamStore, Failure> {
-    front.params(checked, from.unwrap_or(&Weights::Named)).or_else(|error| match error {
+    let bound = front.params_noting(checked, from.unwrap_or(&Weights::Named)).or_else(|error| match error {
         CompileError::Source { diagnostics, .. } => {
             out.diagnostics(&diagnostics, &front.sources, Format::Text)?;
             Err(Failure::Input(format!("the weights do not fit network `{}`", checked.network.name)))
@@ -228,5 +228,9 @@ pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, 
             "network `{network}` has no weights: give a file with --weights FILE, or use random ones with --weights init"
         ))),
         other => Err(Failure::input(other)),
-    })
+    })?;
+    for note in &bound.notes {
+        out.note(format_args!("note: {note}"));
+    }
+    Ok(bound.params)
 }

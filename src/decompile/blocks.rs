@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::attrs::Val;
 use super::group::Path;
+use super::names;
 use super::net::{Id, Net};
-use super::stmt::{Expr, Param, Stmt};
+use super::stmt::Stmt;
 use super::tree::{Item, Scope};
+use super::unify::{Expr, Param};
 use crate::ir::Pair;
 
 /// A block of the recovered source.
@@ -22,6 +24,8 @@ pub(super) struct Block {
     pub project_from: Option<usize>,
     /// Whether it has an `add shortcut`.
     pub residual: bool,
+    /// When it has its shortcut, if not always: `stride == 1 and in_channels == filters`.
+    pub condition: Option<String>,
     /// For each call in it, the scopes of all instances of the call.
     pub calls: Vec<Vec<usize>>,
 }
@@ -59,6 +63,8 @@ pub(super) struct Run {
     pub label: Option<String>,
     pub block: usize,
     pub calls: Vec<Call>,
+    /// Whether its calls are numbered by the `sequential` that it is in.
+    pub in_sequence: bool,
 }
 
 pub(super) struct Blocks<'n> {
@@ -70,6 +76,10 @@ pub(super) struct Blocks<'n> {
     pub runs: Vec<Run>,
     /// Scopes that are written inline, since their body only occurs once.
     pub inline: HashSet<usize>,
+    /// Whether the body of a block is converted, which cannot have the runs of a network.
+    pub in_block: bool,
+    /// Whether the next body is that of a `sequential`, where calls have numbers as names.
+    pub in_sequence: bool,
 }
 
 /// An argument of a run of blocks, as a function of the block index.
@@ -101,10 +111,26 @@ pub(super) fn by_index(column: &[Val]) -> Option<ByIndex> {
     (rest.len() == 1).then(|| ByIndex::First(*first, rest[0]))
 }
 
+impl Run {
+    /// Whether its label is one only after the name of the scope around it: `1` in `features.1`.
+    pub fn needs_prefix(&self) -> bool {
+        self.label.as_deref().is_some_and(|label| !names::is_path(label))
+    }
+}
+
 impl<'n> Blocks<'n> {
     /// No blocks yet. Scopes that are `inline` do not become blocks.
     pub fn new(net: &'n Net, paths: &'n [Path], inline: HashSet<usize>) -> Blocks<'n> {
-        Blocks { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), inline }
+        Blocks {
+            net,
+            paths,
+            blocks: Vec::new(),
+            calls: HashMap::new(),
+            runs: Vec::new(),
+            inline,
+            in_block: false,
+            in_sequence: false,
+        }
     }
 
     /// The run of a scope whose children `0`, `1`, … are calls of the same block.
@@ -117,9 +143,8 @@ impl<'n> Blocks<'n> {
             }
             calls.push(self.calls.get(&inner.id)?.clone());
         }
-        let run = Run { label: scope.name.clone(), block: calls.first()?.block, calls };
-        let label = scope.name.as_deref()?;
-        (self.is_run(&run) && label.parse::<usize>().is_err()).then_some(run)
+        let run = Run { label: scope.name.clone(), block: calls.first()?.block, calls, in_sequence: false };
+        (scope.name.is_some() && self.is_run(&run)).then_some(run)
     }
 
     /// Whether a stage or repeat can express these calls.
@@ -153,10 +178,10 @@ impl<'n> Blocks<'n> {
             .map(|(p, param)| (param, run.calls.iter().filter_map(|call| call.args.get(p).copied()).collect()))
     }
 
-    /// The run of consecutive unnamed scopes with the same block, if there are several.
-    pub fn unnamed_run(&self, items: &[Item]) -> Option<Run> {
+    /// The run of consecutive scopes with the same block, if there are several: scopes without a name, or those of a `sequential`.
+    pub fn unnamed_run(&self, items: &[Item], in_sequence: bool) -> Option<Run> {
         let of = |item: &Item| match item {
-            Item::Scope(Scope { id, name: None, .. }) => self.calls.get(id).cloned(),
+            Item::Scope(Scope { id, name, .. }) if name.is_some() == in_sequence => self.calls.get(id).cloned(),
             _ => None,
         };
         let mut calls: Vec<Call> = Vec::new();
@@ -166,7 +191,7 @@ impl<'n> Blocks<'n> {
             }
             calls.push(call);
         }
-        let mut run = Run { label: None, block: calls.first()?.block, calls };
+        let mut run = Run { label: None, block: calls.first()?.block, calls, in_sequence };
         while run.calls.len() > 1 && !self.is_run(&run) {
             run.calls.pop();
         }

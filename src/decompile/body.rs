@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use super::attrs::{self, Val};
-use super::blocks::{Blocks, Residual};
+use super::blocks::{Blocks, Residual, Run};
 use super::group::Path;
 use super::irregular;
-use super::names;
 use super::net::{Id, Net};
 use super::stmt::{Arm, Hole, Name, Stmt, push_op};
 use super::tree::{self, Item, Join, Scope};
@@ -32,6 +31,7 @@ pub(super) fn expanded(net: &Net, paths: &[Path], items: &[Item], depth: usize) 
 impl Blocks<'_> {
     /// Converts the items of a body to statements. In a block, the first sum that can be a shortcut is written as one.
     pub fn body(&mut self, items: &[Item], depth: usize, is_block: bool, arm: &str, out: &mut Built) {
+        let in_sequence = std::mem::take(&mut self.in_sequence);
         let mut i = 0;
         while i < items.len() {
             let next = items.get(i + 1);
@@ -52,7 +52,7 @@ impl Blocks<'_> {
                     }
                 }
                 Item::Scope(scope) => {
-                    if let Some(run) = self.unnamed_run(&items[i..]) {
+                    if let Some(run) = self.unnamed_run(&items[i..], in_sequence) {
                         i += run.calls.len();
                         self.runs.push(run);
                         out.stmts.push(Stmt::Run(self.runs.len() - 1));
@@ -107,18 +107,21 @@ impl Blocks<'_> {
                 arm: arm.to_string(),
                 value: *value,
                 default: param.default == Some(*value),
+                is_width: param.is_width,
             }));
             out.calls.push(scope.id);
             out.stmts.push(Stmt::Call { block: call.block, label: scope.name.clone() });
             return;
         }
-        if let Some(run) = self.run(scope) {
+        if let Some(run) = self.run(scope).filter(|run| !(self.in_block && run.needs_prefix())) {
             self.runs.push(run);
             out.stmts.push(Stmt::Run(self.runs.len() - 1));
             return;
         }
         let mut inner = Built::default();
         let deeper = if depth == NO_NAMES { NO_NAMES } else { depth + usize::from(scope.name.is_some()) };
+        let is_numbered = scope.name.is_some() && deeper != NO_NAMES && self.is_numbered(&scope.body, deeper);
+        self.in_sequence = is_numbered && !self.in_block;
         self.body(&scope.body, deeper, false, arm, &mut inner);
         out.holes.append(&mut inner.holes);
         out.calls.append(&mut inner.calls);
@@ -126,23 +129,62 @@ impl Blocks<'_> {
             out.stmts.append(&mut inner.stmts);
             return;
         };
-        // `stages.0.blocks` becomes a single label
-        let label = |stmt: &Stmt| match stmt {
-            Stmt::Run(run) => self.runs[*run].label.clone(),
-            _ => None,
-        };
-        let labels: Option<Vec<String>> = inner.stmts.iter().map(label).collect();
-        let whole = labels.filter(|l| l.len() == 1 || l.iter().any(|l| !names::is_path(l)));
-        if let Some(labels) = whole {
-            for (stmt, label) in inner.stmts.iter().zip(labels) {
-                if let Stmt::Run(run) = stmt {
-                    self.runs[*run].label = Some(format!("{name}.{label}"));
-                }
-            }
+        if self.is_prefix(&inner.stmts) {
+            self.prefix(name, &mut inner.stmts);
             out.stmts.append(&mut inner.stmts);
             return;
         }
-        out.stmts.push(Stmt::Scope { name: name.clone(), sequential: scope.sequential, body: inner.stmts });
+        out.stmts.push(Stmt::Scope { name: name.clone(), sequential: scope.sequential || is_numbered, body: inner.stmts });
+    }
+
+    /// Whether scopes and layers are named by their positions, as in a `sequential`.
+    fn is_numbered(&self, items: &[Item], depth: usize) -> bool {
+        let is_at = |(position, item): (usize, &Item)| {
+            let number = position.to_string();
+            match item {
+                Item::Op(id) => self.leaf(*id, depth).is_none_or(|leaf| leaf == number),
+                Item::Scope(Scope { name: None, body, .. }) => is_gate(body, depth, &number),
+                Item::Scope(scope) => scope.name.as_deref() == Some(&number[..]),
+                Item::Join(_) => is_gate(std::slice::from_ref(item), depth, &number),
+                Item::Irregular(_) | Item::Output(_) | Item::Side(_) => false,
+            }
+        };
+        items.iter().any(|item| matches!(item, Item::Scope(_))) && items.iter().enumerate().all(is_at)
+    }
+
+    /// Whether the name of a scope with these statements becomes a part of their labels: `stages.0.blocks`, `features.1`, `head.fc`.
+    fn is_prefix(&self, stmts: &[Stmt]) -> bool {
+        let run = |stmt: &Stmt| match stmt {
+            Stmt::Run(run) => Some(&self.runs[*run]),
+            _ => None,
+        };
+        let takes_prefix = |stmt: &Stmt| match stmt {
+            Stmt::Run(run) => self.runs[*run].label.is_some(),
+            Stmt::Call { label, .. } => label.is_some(),
+            Stmt::Op { .. } | Stmt::Activation | Stmt::Scope { .. } => true,
+            _ => false,
+        };
+        match stmts {
+            [Stmt::Op { leaf: label, .. } | Stmt::Call { label, .. }] => label.is_some(),
+            [Stmt::Scope { .. }] => true,
+            [only] => run(only).is_some_and(|run| run.label.is_some()),
+            _ => stmts.iter().filter_map(run).any(Run::needs_prefix) && stmts.iter().all(takes_prefix),
+        }
+    }
+
+    fn prefix(&mut self, name: &str, stmts: &mut [Stmt]) {
+        for stmt in stmts {
+            let label = match stmt {
+                Stmt::Run(run) => self.runs[*run].label.as_mut(),
+                Stmt::Call { label, .. } => label.as_mut(),
+                Stmt::Op { leaf, .. } => leaf.as_mut(),
+                Stmt::Scope { name, .. } => Some(name),
+                _ => None,
+            };
+            if let Some(label) = label {
+                *label = format!("{name}.{label}");
+            }
+        }
     }
 
     /// Converts a join that is not a shortcut.
@@ -164,15 +206,24 @@ impl Blocks<'_> {
                     stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
                         let number = name[stem.len()..].parse::<i64>().unwrap_or(0);
                         let key = "number".to_string();
-                        out.holes.push(Hole { key, arm: String::new(), value: Val::Int(number), default: false });
+                        out.holes.push(Hole {
+                            key,
+                            arm: String::new(),
+                            value: Val::Int(number),
+                            default: false,
+                            is_width: false,
+                        });
                         Name::Numbered(stem.to_string())
                     }
                     _ => Name::Plain(name),
                 },
             };
             let hint = match &name {
-                Name::Plain(name) => name.clone(),
-                Name::None | Name::Numbered(_) => String::new(),
+                // of the widths of a gate, the last one is that of its input
+                _ if node.op.is_mul() && !main => "squeeze".to_owned(),
+                // all operands of a sum have the same
+                Name::Plain(name) if is_concat => name.clone(),
+                Name::Plain(_) | Name::None | Name::Numbered(_) => String::new(),
             };
             self.arm(items, scope, deeper, &hint, &mut inner);
             out.holes.append(&mut inner.holes);
@@ -208,6 +259,16 @@ impl Blocks<'_> {
         before.iter().chain(path).for_each(|item| strides(self.net, item, &mut stride));
         let f = path.iter().rev().find_map(Item::value).unwrap_or(join.from);
         out.residual = Some(Residual { x, f, stride, arm: join.arms[slot].clone(), project_from, depth });
+    }
+}
+
+/// Whether items are a join of the current value with a path of this name.
+fn is_gate(items: &[Item], depth: usize, name: &str) -> bool {
+    match items {
+        [Item::Join(Join { arms, .. })] => {
+            matches!(&arms[..], [main, side] if main.is_empty() && named(side, depth).0.as_deref() == Some(name))
+        }
+        _ => false,
     }
 }
 

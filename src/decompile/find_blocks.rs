@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
+use super::attrs::Val;
 use super::blocks::{Block, Blocks, Call};
 use super::body::Built;
 use super::group::Path;
 use super::names;
 use super::net::Net;
 use super::standard::Standard;
-use super::stmt::{Hole, Line, Name, Stmt, unify};
+use super::stmt::{ACTIVATION, Line, Name, Stmt};
 use super::tree::{self, Item, Scope};
+use super::unify::{Instance, Unified, unify};
 
 /// A scope, with its position in the tree of scopes.
 struct ScopeInfo<'i> {
@@ -67,7 +69,7 @@ impl Blocks<'_> {
                 }
                 Stmt::Scope { body, .. } | Stmt::Side { body, .. } => self.count(body, uses, seen),
                 Stmt::Join { arms, .. } => arms.iter().for_each(|arm| self.count(&arm.body, uses, seen)),
-                Stmt::Op { .. } | Stmt::Shortcut | Stmt::Irregular(_) | Stmt::Output(_) => {}
+                Stmt::Op { .. } | Stmt::Activation | Stmt::Shortcut | Stmt::Irregular(_) | Stmt::Output(_) => {}
             }
         }
     }
@@ -84,7 +86,9 @@ impl Blocks<'_> {
                     continue;
                 }
                 let mut built = Built::default();
+                self.in_block = true;
                 self.body(&place.scope.body, place.depth, true, "", &mut built);
+                self.in_block = false;
                 match classes.iter_mut().find(|(stmts, ..)| *stmts == built.stmts) {
                     Some((_, members, arms)) => {
                         members.push((place.scope, built));
@@ -93,7 +97,7 @@ impl Blocks<'_> {
                     None => classes.push((built.stmts.clone(), vec![(place.scope, built)], place.arm)),
                 }
             }
-            for (stmts, members, arms) in classes {
+            for (stmts, members, arms) in self.optional_shortcuts(classes, standard) {
                 // bodies that only occur in arms are most readable inline
                 let wanted = members.len() > 1 && !arms || stmts.contains(&Stmt::Shortcut);
                 if wanted && !small(&stmts) && !fixed(&stmts) {
@@ -103,12 +107,34 @@ impl Blocks<'_> {
         }
     }
 
-    /// Creates a block from bodies with equal statements.
+    /// Creates blocks from bodies that differ in whether they have their shortcut, if their sizes tell which have it; returns the
+    /// other classes.
+    fn optional_shortcuts<'i>(&mut self, mut classes: Vec<Class<'i>>, standard: &mut Standard) -> Vec<Class<'i>> {
+        let mut at = 0;
+        while at < classes.len() {
+            let Some((other, members)) = without_shortcut(&classes, at) else {
+                at += 1;
+                continue;
+            };
+            if self.make(&members, standard).is_none() {
+                at += 1;
+                continue;
+            }
+            let mut index = 0..;
+            classes.retain(|_| index.next().is_some_and(|i| i != at && i != other));
+            at -= usize::from(other < at);
+        }
+        classes
+    }
+
+    /// Creates a block from bodies with equal statements, of which some may lack the shortcut of the others.
     fn make(&mut self, members: &[(&Scope, Built)], standard: &mut Standard) -> Option<()> {
-        let (_, first) = members.first()?;
-        let residual = first.residual.is_some();
+        let full = members.iter().find(|(_, built)| built.residual.is_some());
+        let (_, first) = full.or(members.first())?;
+        let residual = full.is_some();
+        let is_optional = residual && members.iter().any(|(_, built)| built.residual.is_none());
         let project_from = members.iter().filter_map(|(_, b)| b.residual.as_ref()?.project_from).max();
-        let found = standard.block(self.net, members);
+        let found = if is_optional { None } else { standard.block(self.net, members) };
         let plain = found.as_ref().is_some_and(|f| f.residual && !residual);
         let (block, args) = match found {
             Some(found) => (
@@ -120,14 +146,16 @@ impl Blocks<'_> {
                     standard: true,
                     project_from: None,
                     residual: found.residual,
+                    condition: None,
                     calls: Vec::new(),
                 },
                 found.args,
             ),
             None => {
-                let holes: Vec<&[Hole]> = members.iter().map(|(_, built)| &built.holes[..]).collect();
-                let unified = unify(&holes)?;
-                let name = self.block_name(members);
+                let instances: Vec<Instance<'_>> = members.iter().map(|(scope, built)| self.instance(scope, built)).collect();
+                let unified = unify(&instances)?;
+                let condition = if is_optional { Some(condition(members, &instances, &unified)?) } else { None };
+                let name = self.block_name(&first.stmts, members);
                 let stmts = first.stmts.clone();
                 let (params, exprs) = (unified.params, unified.exprs);
                 // equal statements contain the same number of calls
@@ -135,7 +163,7 @@ impl Blocks<'_> {
                 for (_, built) in members {
                     calls.iter_mut().zip(&built.calls).for_each(|(all, &scope)| all.push(scope));
                 }
-                (Block { name, params, stmts, exprs, standard: false, project_from, residual, calls }, unified.args)
+                (Block { name, params, stmts, exprs, standard: false, project_from, residual, condition, calls }, unified.args)
             }
         };
         // bodies with different statements may fit the same standard block
@@ -155,13 +183,41 @@ impl Blocks<'_> {
         Some(())
     }
 
+    /// Whether a residual block has a depthwise convolution after another one.
+    fn is_inverted(&self, stmts: &[Stmt]) -> bool {
+        let mut convs = Vec::new();
+        self.convs(stmts, &mut convs);
+        convs.first().is_some_and(|first| *first == "conv") && convs.contains(&"depthwise")
+    }
+
+    /// The convolutions of the main path, with those of the blocks in it.
+    fn convs<'s>(&'s self, stmts: &'s [Stmt], out: &mut Vec<&'s str>) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Op { word, .. } if matches!(&word[..], "conv" | "depthwise") => out.push(word),
+                Stmt::Scope { body, .. } => self.convs(body, out),
+                Stmt::Call { block, .. } => self.convs(&self.blocks[*block].stmts, out),
+                _ => {}
+            }
+        }
+    }
+
+    fn instance<'m>(&self, scope: &Scope, built: &'m Built) -> Instance<'m> {
+        let channels = |id: usize| i64::try_from(self.net.node(id).shape.channels()?).ok();
+        let channels = channels(scope.from).zip(channels(scope.to)).map(|(from, to)| [from, to]);
+        Instance { holes: &built.holes, channels }
+    }
+
     /// A name for a block: that of its scopes without their numbers, or one that describes its operators.
-    fn block_name(&self, members: &[(&Scope, Built)]) -> String {
-        let stmts = &members[0].1.stmts;
+    fn block_name(&self, stmts: &[Stmt], members: &[(&Scope, Built)]) -> String {
         let convs =
             stmts.iter().filter(|s| matches!(s, Stmt::Op { word, .. } if matches!(&**word, "conv" | "depthwise"))).count();
-        let words: Vec<&str> =
-            stmts.iter().filter_map(|s| if let Stmt::Op { word, .. } = s { Some(word.as_str()) } else { None }).collect();
+        let words = stmts.iter().filter_map(|stmt| match stmt {
+            Stmt::Op { word, .. } => Some(word.as_str()),
+            Stmt::Activation => Some(activation(members)),
+            _ => None,
+        });
+        let words: Vec<&str> = words.collect();
         let arms = stmts.iter().find_map(|s| match s {
             Stmt::Join { word, arms } if word == "concat" => Some(arms),
             _ => None,
@@ -172,12 +228,13 @@ impl Blocks<'_> {
         let name = if stmts.contains(&Stmt::Shortcut) {
             match (words.first(), convs) {
                 (Some(&"batchnorm"), _) => "pre_residual",
+                _ if self.is_inverted(stmts) => "inverted_residual",
                 (_, 2) => "pair",
                 (_, 3) => "bottleneck",
                 _ => "residual",
             }
             .to_string()
-        } else if let [Stmt::Join { arms, .. }] = &stmts[..]
+        } else if let [Stmt::Join { arms, .. }] = stmts
             && let Some(Name::Numbered(stem)) = arms.iter().map(|a| &a.name).find(|n| matches!(n, Name::Numbered(_)))
         {
             stem.clone()
@@ -200,10 +257,55 @@ impl Blocks<'_> {
     }
 }
 
+/// The class whose bodies only lack the identity shortcut of those of another, and the members of both in the order of the network.
+fn without_shortcut<'i>(classes: &[Class<'i>], at: usize) -> Option<(usize, Vec<(&'i Scope, Built)>)> {
+    let (stmts, members, _) = &classes[at];
+    let is_identity = |(_, built): &(&Scope, Built)| built.residual.as_ref().is_some_and(|r| r.arm.is_empty());
+    if !stmts.contains(&Stmt::Shortcut) || fixed(stmts) || !members.iter().all(is_identity) {
+        return None;
+    }
+    let plain: Vec<&Stmt> = stmts.iter().filter(|stmt| **stmt != Stmt::Shortcut).collect();
+    let other = classes.iter().position(|(stmts, ..)| stmts.iter().eq(plain.iter().copied()))?;
+    let mut all: Vec<(&Scope, Built)> = members.iter().chain(&classes[other].1).cloned().collect();
+    all.sort_by_key(|(scope, _)| scope.to);
+    Some((other, all))
+}
+
+/// The activation of all these bodies in the name of a block.
+fn activation(members: &[(&Scope, Built)]) -> &'static str {
+    let mut all = members.iter().flat_map(|(_, built)| &built.holes).filter_map(|hole| match hole.value {
+        Val::Word(name) if hole.key == ACTIVATION => Some(name),
+        _ => None,
+    });
+    let first = all.next().unwrap_or("act");
+    if all.all(|name| name == first) { first } else { "act" }
+}
+
+/// The condition under which the bodies of a block have their shortcut; `None` if their sizes do not tell.
+fn condition(members: &[(&Scope, Built)], instances: &[Instance<'_>], unified: &Unified) -> Option<String> {
+    let stride = unified.params.iter().position(|param| param.name == "stride");
+    let keeps_map = |args: &[Val]| stride.is_none_or(|stride| args[stride] == Val::Int(1));
+    let keeps_width = |instance: &Instance<'_>| instance.channels.is_some_and(|[from, to]| from == to);
+    let each = members.iter().zip(instances).zip(&unified.args);
+    let fits = |(((_, built), instance), args): ((&(&Scope, Built), &Instance<'_>), &Vec<Val>)| {
+        built.residual.is_some() == (keeps_map(args) && keeps_width(instance))
+    };
+    if !each.into_iter().all(fits) {
+        return None;
+    }
+    let constant = || {
+        let [_, first] = instances.first()?.channels?;
+        let is_same = |instance: &Instance<'_>| instance.channels.is_some_and(|[_, result]| result == first);
+        instances.iter().all(is_same).then(|| first.to_string())
+    };
+    let width = format!("in_channels == {}", unified.result_width(instances).or_else(constant)?);
+    Some(if stride.is_some() { format!("stride == 1 and {width}") } else { width })
+}
+
 /// Whether a body is too short to be a block.
 fn small(stmts: &[Stmt]) -> bool {
     match stmts {
-        [] | [Stmt::Op { .. }] => true,
+        [] | [Stmt::Op { .. } | Stmt::Activation] => true,
         [Stmt::Scope { body, .. }] => small(body),
         [Stmt::Call { .. }] => true,
         _ => false,
@@ -217,7 +319,7 @@ fn fixed(stmts: &[Stmt]) -> bool {
         Stmt::Irregular(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
         Stmt::Scope { body, .. } => fixed(body),
         Stmt::Join { arms, .. } => arms.iter().any(|arm| fixed(&arm.body)),
-        Stmt::Op { .. } | Stmt::Call { .. } | Stmt::Shortcut => false,
+        Stmt::Op { .. } | Stmt::Activation | Stmt::Call { .. } | Stmt::Shortcut => false,
     })
 }
 

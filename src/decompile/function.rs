@@ -6,6 +6,12 @@ use super::names;
 use crate::elaborate::prelude;
 use crate::ir::{Elementwise, Op};
 
+/// The name of a function of the library that only reads the current value, without numbers: what a block can take as `activation`.
+pub(super) fn activation(op: &Op) -> Option<&'static str> {
+    let function = op.as_elementwise().filter(|function| function.is_unary() && function.numbers.is_empty())?;
+    prelude::functions().iter().map(|known| known.name.as_str()).find(|name| *name == function.name)
+}
+
 /// The largest number of operations in a declaration.
 const LONGEST: usize = 256;
 

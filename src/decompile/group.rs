@@ -150,6 +150,10 @@ impl Grouping<'_> {
     fn assign_owners(&mut self, items: &[Item]) {
         let mut found: Vec<(Id, Path)> = Vec::new();
         self.endings(items, &Path::new(), &mut |scope, trailing| {
+            if let Some(share) = self.named_trailing(scope, trailing) {
+                found.extend(trailing[..share].iter().filter_map(Item::value).map(|value| (value, scope.clone())));
+                return;
+            }
             let kind = self.kind(scope);
             let trailing_ops = self.trailing_ops.get(&kind).map_or(&[][..], |g| &g[..]);
             let numbered = kind.iter().all(|leaf| leaf.parse::<usize>().is_ok());
@@ -165,6 +169,21 @@ impl Grouping<'_> {
             }
         });
         self.owners.extend(found);
+    }
+
+    /// How many of the items after a scope are in it by their own names, which exporters take from their modules; `None` if these
+    /// do not say.
+    fn named_trailing(&self, scope: &Path, trailing: &[Item]) -> Option<usize> {
+        let is_inside = |item: &Item| match item {
+            Item::Op(id) => {
+                let mut parts = self.net.node(*id).name.split('.');
+                let is_scoped = self.net.node(*id).name.contains('.');
+                is_scoped.then(|| scope.iter().all(|part| parts.next() == Some(part)))
+            }
+            _ => None,
+        };
+        trailing.first().and_then(is_inside)?;
+        Some(trailing.iter().map_while(is_inside).take_while(|inside| *inside).count())
     }
 
     /// Whether an item without layers belongs to the end of the only scope of its kind.

@@ -58,7 +58,8 @@ fn hashes(net: &Net) -> Vec<u64> {
     let mut list: Vec<u64> = Vec::with_capacity(net.nodes.len());
     for (id, node) in net.nodes.iter().enumerate() {
         let mut hasher = DefaultHasher::new();
-        node.op.word().hash(&mut hasher);
+        // with its arguments: the operands of a sum may differ in their kernels alone
+        format!("{:?}", net.statement(id)).hash(&mut hasher);
         node.shape.hash(&mut hasher);
         if matches!(node.op, Op::Input(_)) {
             net.inputs.iter().position(|&input| input == id).hash(&mut hasher);

@@ -7,8 +7,8 @@
 //! - `net` removes nodes that no output needs; `tree` finds where paths fork and join.
 //! - `group` groups items by the names of their layers; if the names are meaningless, `synth` invents names from the structure.
 //! - `body` converts scopes to statements; `find_blocks` turns those that differ only in numbers into a block, preferring
-//!   those of the standard library (`standard`); `blocks` derives the arguments of stages from their calls, and `stage` the
-//!   shortcut policy that gives their shortcuts.
+//!   those of the standard library (`standard`), and `unify` finds its parameters; `blocks` derives the arguments of stages from
+//!   their calls, and `stage` the shortcut policy that gives their shortcuts.
 //! - `print` writes the source, with `writer` for lines and `names` for valid names; regions without a simple structure are
 //!   written statement by statement (`irregular`).
 //!
@@ -18,6 +18,7 @@
 mod attrs;
 mod blocks;
 mod body;
+mod calls;
 mod error;
 mod find_blocks;
 mod function;
@@ -28,11 +29,13 @@ mod joins;
 mod names;
 mod net;
 mod print;
+mod ranges;
 mod stage;
 mod standard;
 mod stmt;
 mod synth;
 mod tree;
+mod unify;
 mod writer;
 
 use std::collections::HashSet;

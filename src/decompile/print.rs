@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use super::attrs::{self, Val};
-use super::blocks::{Block, Blocks, ByIndex, Call, Run, by_index};
+use super::blocks::{Block, Blocks, Call};
 use super::body::Built;
 use super::function;
 use super::names;
 use super::net::Net;
-use super::stage::{MapChange, Policies, Policy, map_change};
-use super::stmt::{Expr, Hole, Stmt, statements};
+use super::stage::{Policies, Policy};
+use super::stmt::{Hole, Stmt};
+use super::unify::Param;
 use super::writer::{self, Writer, fresh, with_label};
 use crate::ir::LayerNumbers;
 
@@ -28,17 +29,21 @@ pub(super) struct Body<'b> {
     /// The text of each hole, in order; `None` if it is not written.
     pub holes: std::vec::IntoIter<Option<String>>,
     /// For each call, in order, the scopes of its instances.
-    calls: std::vec::IntoIter<Vec<usize>>,
+    pub calls: std::vec::IntoIter<Vec<usize>>,
     /// The policies that give its `add shortcut`.
     shortcut: Vec<Policy>,
+    /// See [`Block::condition`].
+    condition: Option<&'b str>,
     pub used_labels: &'b mut HashSet<String>,
     /// The `filters` of the previous stage, and the dilation at its end.
     pub filters: Option<i64>,
-    dilation: i64,
+    pub dilation: i64,
     /// The number of statements before the value that `add shortcut` projects, which needs a label.
     project_from: Option<usize>,
     /// Whether this is the network's own body, not inside a scope.
     top: bool,
+    /// Whether calls without a label are named by their numbers.
+    pub in_sequence: bool,
     /// Whether it is inside an arm: the design rules only apply to the network's main path.
     pub in_arm: bool,
 }
@@ -52,7 +57,7 @@ pub(super) struct Printer<'p> {
     pub policy: Option<Policy>,
     /// The `filters` of the previous stage, for the design rule.
     pub last_stage: Option<i64>,
-    stages: Vec<(String, usize)>,
+    pub stages: Vec<(String, usize)>,
     /// Outputs that are declared at the end.
     pub deferred_outputs: Vec<(usize, String)>,
 }
@@ -118,11 +123,13 @@ impl<'p> Printer<'p> {
             holes: holes.into_iter(),
             calls: body.calls.iter().map(|&scope| vec![scope]).collect::<Vec<_>>().into_iter(),
             shortcut: Vec::new(),
+            condition: None,
             used_labels: &mut used_labels,
             filters: None,
             dilation: 1,
             project_from: None,
             top: true,
+            in_sequence: false,
             in_arm: false,
         };
         self.sections(&body.stmts, &mut at);
@@ -163,7 +170,7 @@ impl<'p> Printer<'p> {
     /// Writes a block. `shortcut` has the policies that give its shortcut in all uses.
     fn block(&mut self, block: &Block, shortcut: Vec<Policy>) {
         self.text.gap();
-        let param = |p: &super::stmt::Param| match &p.default {
+        let param = |p: &Param| match &p.default {
             Some(value) => format!("{} = {value}", p.name),
             None => p.name.clone(),
         };
@@ -171,33 +178,20 @@ impl<'p> Printer<'p> {
         let (required, optional): (Vec<_>, Vec<_>) = block.params.iter().partition(|p| p.default.is_none());
         let params: Vec<String> = required.into_iter().chain(optional).map(param).collect();
         self.text.open(&format!("block {}({})", block.name, params.join(", ")));
-        let holes: Vec<Option<String>> = block
-            .exprs
-            .iter()
-            .map(|expr| match expr {
-                Expr::Omit => None,
-                Expr::Literal(value) => Some(value.to_string()),
-                Expr::Param(p, mul, div) => {
-                    let name = &block.params[*p].name;
-                    Some(match (mul, div) {
-                        (1, 1) => name.clone(),
-                        (_, 1) => format!("{name} * {mul}"),
-                        _ => format!("{name} / {div}"),
-                    })
-                }
-            })
-            .collect();
+        let holes: Vec<Option<String>> = block.exprs.iter().map(|expr| expr.text(&block.params)).collect();
         let mut used_labels: HashSet<String> = ["shortcut".to_string()].into();
         used_labels.extend(block.params.iter().map(|p| p.name.clone()));
         let mut at = Body {
             holes: holes.into_iter(),
             calls: block.calls.clone().into_iter(),
             shortcut,
+            condition: block.condition.as_deref(),
             used_labels: &mut used_labels,
             filters: None,
             dilation: 1,
             project_from: block.project_from,
             top: false,
+            in_sequence: false,
             in_arm: false,
         };
         self.policy = None;
@@ -208,7 +202,7 @@ impl<'p> Printer<'p> {
     /// Writes the network's body, with the layers before and after its stages as `stem` and `head`.
     fn sections(&mut self, stmts: &[Stmt], at: &mut Body<'_>) {
         let mut numbers = LayerNumbers::default();
-        let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. });
+        let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. } | Stmt::Activation);
         let first = stmts.iter().position(|s| matches!(s, Stmt::Run(_)));
         let last = stmts.iter().rposition(|s| matches!(s, Stmt::Run(_)));
         let (Some(first), Some(last)) = (first, last) else {
@@ -234,7 +228,7 @@ impl<'p> Printer<'p> {
         section(self, "head", head, at);
     }
 
-    fn policy_line(&mut self, policy: Policy) {
+    pub fn policy_line(&mut self, policy: Policy) {
         if self.policy.as_ref() != Some(&policy) {
             self.text.gap();
             self.text.line(&format!("shortcut: {}", policy.text()));
@@ -244,7 +238,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Writes one of these policies unless the current one is among them; preferably the policy of most blocks.
-    fn ensure_policy(&mut self, fits: &[Policy]) {
+    pub fn ensure_policy(&mut self, fits: &[Policy]) {
         let main = &self.policies.main;
         if fits.is_empty() || fits.contains(main) {
             self.policy_line(main.clone());
@@ -273,6 +267,13 @@ impl<'p> Printer<'p> {
                     let args = self.args(word, expression.as_deref(), keys, at);
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
+                Stmt::Activation => {
+                    let word = at.holes.next().flatten().unwrap_or_default();
+                    numbers.next(&word);
+                    let label = (project_from == Some(i + 1)).then(|| fresh("pre", at.used_labels));
+                    pre = label.clone().unwrap_or(pre);
+                    self.text.line(&with_label(word, label.as_deref()));
+                }
                 Stmt::Join { word, arms } => {
                     self.join(word, arms, numbers, at);
                 }
@@ -289,7 +290,13 @@ impl<'p> Printer<'p> {
                         self.ensure_policy(&fits);
                     }
                     let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", names::label(&pre)) };
+                    if let Some(condition) = at.condition {
+                        self.text.open(&format!("if {condition}"));
+                    }
                     self.text.line(&format!("add shortcut{from}"));
+                    if at.condition.is_some() {
+                        self.text.close();
+                    }
                 }
                 Stmt::Run(run) => self.run(&self.blocks.runs[*run], numbers, at),
                 Stmt::Irregular(lines) => self.irregular(lines, numbers, at),
@@ -340,7 +347,7 @@ impl<'p> Printer<'p> {
         // a block or run without a name stands for its statements
         let is_flat = |stmt: &Stmt| match stmt {
             Stmt::Call { label, .. } => label.is_none(),
-            Stmt::Run(run) => self.blocks.runs[*run].label.is_none(),
+            Stmt::Run(run) => self.blocks.runs[*run].label.is_none() && !self.blocks.runs[*run].in_sequence,
             _ => false,
         };
         let word = match sequential {
@@ -354,147 +361,13 @@ impl<'p> Printer<'p> {
         self.text.open(&format!("{word} {}", names::label(name)));
         let mut numbers = if sequential { LayerNumbers::sequential() } else { LayerNumbers::default() };
         let top = std::mem::replace(&mut at.top, false);
+        let in_sequence = std::mem::replace(&mut at.in_sequence, word == "sequential");
         self.stmts(body, &mut numbers, at);
-        at.top = top;
+        (at.top, at.in_sequence) = (top, in_sequence);
         self.text.close();
         if at.top {
             self.text.gap();
         }
-    }
-
-    fn call(&mut self, block: usize, label: Option<&str>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let block = &self.blocks.blocks[block];
-        let scopes = at.calls.next().unwrap_or_default();
-        if block.residual {
-            let calls: Vec<Call> = scopes.iter().filter_map(|scope| self.blocks.calls.get(scope).cloned()).collect();
-            self.ensure_policy(&self.policies.of(&calls));
-        }
-        let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.holes.next().flatten())).collect();
-        let written = |(key, value): (&str, Option<String>)| {
-            let value = value?;
-            Some(if value == key { value } else { format!("{key}: {value}") })
-        };
-        let args: Vec<String> = given.into_iter().filter_map(written).collect();
-        at.used_labels.extend(label.map(str::to_string));
-        match label {
-            Some(_) => numbers.skip(1),
-            None => numbers.skip(statements(&block.stmts)),
-        }
-        let blank = if args.is_empty() { "" } else { " " };
-        let line = format!("{}{blank}{}", block.name, args.join(", "));
-        self.text.line(&with_label(line, label));
-    }
-
-    /// Writes a run as a stage if the design rules allow it, or else as a repeat.
-    fn run(&mut self, run: &Run, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let block = &self.blocks.blocks[run.block];
-        if let Some(label) = run.label.as_ref().filter(|label| at.used_labels.contains(*label)) {
-            return self.one_by_one(label, run, at);
-        }
-        let change = map_change(self.net, run);
-        let mut keys: Vec<String> = Vec::new();
-        let mut fixed: Vec<String> = Vec::new();
-        let (mut filters, mut halves, mut dilates) = (None, false, false);
-        for (param, column) in self.blocks.columns(run) {
-            let Some(form) = by_index(&column) else { continue };
-            match (&param.name[..], form) {
-                ("filters", ByIndex::Same(Val::Int(n))) => {
-                    filters = Some(n);
-                    let double = at.filters.and_then(|last| last.checked_mul(2)) == Some(n);
-                    keys.insert(0, format!("filters: {}", if double { "double".to_string() } else { n.to_string() }));
-                }
-                // a stage inherits the dilation of the previous one
-                ("dilation", ByIndex::Same(Val::Int(n))) if n == at.dilation => {}
-                ("dilation", ByIndex::Same(Val::Int(n))) => {
-                    at.dilation = n;
-                    keys.push(format!("dilate: {n}"));
-                }
-                ("dilation", ByIndex::First(Val::Int(first), Val::Int(then))) if first == at.dilation && then == 2 * first => {
-                    at.dilation = then;
-                    dilates = true;
-                    keys.push("dilate: double".to_string());
-                }
-                ("stride", ByIndex::Same(Val::Int(1))) => {}
-                ("stride", ByIndex::Same(Val::Int(2))) if column.len() == 1 => halves = true,
-                ("stride", ByIndex::First(Val::Int(2), Val::Int(1))) => halves = true,
-                (name, ByIndex::Same(value)) => {
-                    if Some(value) != param.default {
-                        let list = if block.residual { &mut fixed } else { &mut keys };
-                        list.push(format!("{name}: {value}"));
-                    }
-                }
-                (name, ByIndex::First(first, then)) => {
-                    keys.push(format!("{name}: if i == 0 then {first} else {then}"));
-                }
-                (name, ByIndex::Linear(start, step)) => {
-                    let times = if step == 1 { "i".to_string() } else { format!("{step} * i") };
-                    let sum = if start == 0 { times } else { format!("{times} + {start}") };
-                    keys.push(format!("{name}: {sum}"));
-                }
-            }
-        }
-        // the second rule only applies to stages with `filters`
-        let breaks = match (self.last_stage, filters, change) {
-            (Some(old), Some(new), Some(MapChange::Halved)) => new != old.saturating_mul(2),
-            (Some(old), Some(new), Some(MapChange::Same)) => new != old,
-            (Some(_), Some(_), Some(MapChange::Other)) => true,
-            _ => false,
-        };
-        // a dilated stage keeps the feature map size instead of halving it
-        let breaks = breaks && !(dilates && change == Some(MapChange::Same));
-        let is_stage = run.label.is_some() && !at.in_arm && change.is_some() && (!breaks || halves || block.residual);
-        if breaks && is_stage {
-            match change {
-                Some(MapChange::Same) => keys.push("allow doubling".to_string()),
-                _ => keys.push("allow halving".to_string()),
-            }
-        }
-        if halves {
-            let key = if is_stage { "map: halve" } else { "stride: if i == 0 then 2 else 1" };
-            let index = usize::from(filters.is_some());
-            keys.insert(index.min(keys.len()), key.to_string());
-        }
-        let fits = self.policies.of(&run.calls);
-        if block.residual && !fits.is_empty() && !self.policy.as_ref().is_some_and(|policy| fits.contains(policy)) {
-            if fits.contains(&self.policies.main) {
-                self.policy_line(self.policies.main.clone());
-            } else {
-                keys.push(format!("shortcut: {}", fits[0].text()));
-            }
-        }
-        if is_stage && filters.is_some() {
-            self.last_stage = filters;
-        }
-        at.filters = filters.or(at.filters);
-        numbers.skip(if run.label.is_some() { 0 } else { statements(&block.stmts) * run.calls.len() });
-        let word = if is_stage { "stage" } else { "repeat" };
-        let label = run.label.as_ref().map(|l| format!(" {l}:")).unwrap_or_default();
-        let unit = if fixed.is_empty() { block.name.clone() } else { format!("{}({})", block.name, fixed.join(", ")) };
-        let keys = if keys.is_empty() { String::new() } else { format!(" {{ {} }}", keys.join(", ")) };
-        self.text.line(&format!("{word}{label} {} of {unit}{keys}", run.calls.len()));
-        if let (Some(label), Some(last)) = (&run.label, run.calls.last()) {
-            at.used_labels.insert(label.clone());
-            if is_stage {
-                self.stages.push((label.clone(), last.to));
-            }
-        }
-    }
-
-    /// Writes a run whose label is already in use call by call in a scope, which gives the same names.
-    fn one_by_one(&mut self, label: &str, run: &Run, at: &mut Body<'_>) {
-        let block = &self.blocks.blocks[run.block];
-        self.text.open(&format!("scope {}", names::label(label)));
-        for (number, call) in run.calls.iter().enumerate() {
-            if block.residual {
-                self.ensure_policy(&self.policies.of(std::slice::from_ref(call)));
-            }
-            let given = block.params.iter().zip(&call.args).filter(|(param, value)| param.default.as_ref() != Some(value));
-            let args: Vec<String> = given.map(|(param, value)| format!("{}: {value}", param.name)).collect();
-            let blank = if args.is_empty() { "" } else { " " };
-            self.text.line(&format!("{}{blank}{} as \"{number}\"", block.name, args.join(", ")));
-        }
-        self.text.close();
-        at.used_labels.insert(label.to_string());
     }
 
     /// Declares the current value as an output.

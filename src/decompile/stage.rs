@@ -5,7 +5,8 @@ use super::blocks::{Block, Blocks, Call, Residual, Run};
 use super::body::{Built, expanded};
 use super::net::Net;
 use super::standard::Standard;
-use super::stmt::{Expr, Hole, Param, Stmt, unify};
+use super::stmt::{Hole, Stmt};
+use super::unify::{Expr, Instance, Param, unify};
 use crate::ir::{Dim, Op, Shape};
 
 /// A shortcut policy.
@@ -141,7 +142,7 @@ impl Policies {
         for (stmts, members) in kinds {
             // the policy's arguments come first, so that other numbers can be derived from them
             let lists: Vec<Vec<Hole>> = members.iter().map(|&m| given(&made[m])).collect();
-            let views: Vec<&[Hole]> = lists.iter().map(|list| &list[..]).collect();
+            let views: Vec<Instance<'_>> = lists.iter().map(|list| Instance { holes: list, channels: None }).collect();
             let Some(mut found) = unify(&views) else { continue };
             let fixed: Vec<(String, Option<Val>)> = vec![("filters".into(), None), ("stride".into(), Some(Val::Int(1)))];
             if found.params.iter().any(|p| !fixed.iter().any(|(name, _)| *name == p.name)) {
@@ -149,7 +150,8 @@ impl Policies {
             }
             let exprs = found.exprs.split_off(2);
             // both are parameters, even if constant
-            let params: Vec<Param> = fixed.into_iter().map(|(name, default)| Param { name, default }).collect();
+            let params: Vec<Param> =
+                fixed.into_iter().map(|(name, default)| Param { is_width: name == "filters", name, default }).collect();
             let to = |e: &Expr, hole: &Hole| match e {
                 Expr::Param(p, mul, div) => Expr::Param(usize::from(found.params[*p].name == "stride"), *mul, *div),
                 // a constant may still be the policy's argument
@@ -163,7 +165,9 @@ impl Policies {
             };
             let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, hole)| to(e, hole)).collect();
             let stem = match &stmts[..] {
-                [Stmt::Scope { name, .. }] => super::names::word(name, "project"),
+                [Stmt::Scope { name, .. } | Stmt::Op { leaf: Some(name), .. }] if !name.starts_with("conv") => {
+                    super::names::word(name.split('.').next().unwrap_or(name), "project")
+                }
                 _ => "project".to_string(),
             };
             let taken = |name: &str| self.blocks.iter().chain(&blocks.blocks).any(|b| b.name == name);
@@ -193,19 +197,36 @@ impl Policies {
     /// The policies that give all shortcuts of these calls.
     pub fn of(&self, calls: &[Call]) -> Vec<Policy> {
         let fits = |call: &Call| self.fits.iter().find(|(to, _)| *to == call.to).map(|(_, list)| &list[..]).unwrap_or(&[]);
+        // a block whose shortcut has a condition may be used without it
+        let calls: Vec<&Call> = calls.iter().filter(|call| call.residual.is_some() || call.plain).collect();
         let Some((first, rest)) = calls.split_first() else { return Vec::new() };
         fits(first).iter().filter(|p| rest.iter().all(|call| fits(call).contains(p))).cloned().collect()
     }
 }
 
 fn projection(name: String, stmts: Vec<Stmt>, exprs: Vec<Expr>, standard: bool) -> Block {
-    Block { name, params: Vec::new(), stmts, exprs, standard, project_from: None, residual: false, calls: Vec::new() }
+    Block {
+        name,
+        params: Vec::new(),
+        stmts,
+        exprs,
+        standard,
+        project_from: None,
+        residual: false,
+        condition: None,
+        calls: Vec::new(),
+    }
 }
 
 /// The policy's two arguments, followed by the projection's holes.
 fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Hole> {
-    let hole =
-        |key: &str, value: i64, default: bool| Hole { key: key.to_string(), arm: String::new(), value: Val::Int(value), default };
+    let hole = |key: &str, value: i64, default: bool| Hole {
+        key: key.to_string(),
+        arm: String::new(),
+        value: Val::Int(value),
+        default,
+        is_width: key == "filters",
+    };
     let mut list = vec![hole("filters", *filters as i64, false), hole("stride", *stride, *stride == 1)];
     list.extend(built.holes.iter().cloned());
     list

@@ -8,8 +8,9 @@ use super::attrs::{self, Val};
 use super::body::{self, Built};
 use super::group::{self, Path};
 use super::net::Net;
-use super::stmt::{Hole, Param, Stmt, without_names};
+use super::stmt::{Hole, Stmt, without_names};
 use super::tree::{self, Scope};
+use super::unify::Param;
 use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
@@ -104,6 +105,7 @@ impl Convs {
                     }
                     at += keys.len();
                 }
+                Stmt::Activation => at += 1,
                 Stmt::Shortcut => {}
                 _ => return None,
             }
@@ -175,8 +177,11 @@ impl Standard {
                 })
                 .collect();
             let Some(args) = args else { continue };
-            let param =
-                |(name, default): &(&str, Option<i64>)| Param { name: (*name).to_string(), default: default.map(Val::Int) };
+            let param = |(name, default): &(&str, Option<i64>)| Param {
+                name: (*name).to_string(),
+                default: default.map(Val::Int),
+                is_width: *name == "filters",
+            };
             return Some(Found {
                 name: known.name,
                 params: known.params.iter().map(param).collect(),

@@ -1,6 +1,7 @@
 //! The statements of a body, with their numbers kept separately as holes. Bodies with equal statements can be instances of one block.
 
 use super::attrs::{Attr, Statement, Val};
+use super::function;
 use super::net::Net;
 
 /// A statement, without its numbers.
@@ -15,6 +16,8 @@ pub(super) enum Stmt {
         /// The layer's name in the scope; `None` if it is irrelevant or cannot be preserved.
         leaf: Option<String>,
     },
+    /// A function of the library, which is a hole: blocks can differ in it.
+    Activation,
     /// Paths that fork and join.
     Join { word: String, arms: Vec<Arm> },
     /// A `scope` or a `sequential`.
@@ -94,117 +97,32 @@ pub(super) struct Hole {
     pub value: Val,
     /// Whether this is the language's default, which is not written.
     pub default: bool,
+    /// Whether it is a number of channels.
+    pub is_width: bool,
 }
+
+/// The arguments of operators that are numbers of channels.
+const WIDTHS: [&str; 5] = ["filters", "groups", "features", "start", "count"];
 
 impl Hole {
     /// An operator's argument.
     pub fn of(attr: Attr) -> Hole {
-        Hole { key: attr.key, arm: String::new(), value: attr.value, default: attr.default }
+        let is_width = WIDTHS.contains(&attr.key.as_str());
+        Hole { key: attr.key, arm: String::new(), value: attr.value, default: attr.default, is_width }
     }
 }
 
-/// What is written for a hole in a block.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expr {
-    /// Nothing: all instances have the default.
-    Omit,
-    Literal(Val),
-    /// A parameter, with a factor and a divisor.
-    Param(usize, i64, i64),
-}
-
-/// A parameter of a block.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Param {
-    pub name: String,
-    pub default: Option<Val>,
-}
-
-/// Bodies with equal statements as a block: its parameters, the expression for each hole, and the arguments of each body.
-pub(super) struct Unified {
-    pub params: Vec<Param>,
-    pub exprs: Vec<Expr>,
-    pub args: Vec<Vec<Val>>,
-}
-
-/// The maximum number of parameters of a block: with more, a call is no clearer than its statements.
-const MAX_PARAMS: usize = 10;
-
-/// Finds parameters for bodies with equal statements, given their holes.
-pub(super) fn unify(members: &[&[Hole]]) -> Option<Unified> {
-    let first = members.first()?;
-    let mut out = Unified { params: Vec::new(), exprs: Vec::new(), args: vec![Vec::new(); members.len()] };
-    for at in 0..first.len() {
-        let column: Vec<&Hole> = members.iter().map(|m| &m[at]).collect();
-        let expr = if column.iter().all(|s| s.default) {
-            Expr::Omit
-        } else if column.iter().all(|s| s.value == column[0].value) {
-            Expr::Literal(column[0].value)
-        } else {
-            match param(&column, &out.args) {
-                Some(expr) => expr,
-                None => {
-                    let name = name(&first[at], &out.params);
-                    let default = column.iter().find(|s| s.default).map(|s| s.value);
-                    out.params.push(Param { name, default });
-                    out.args.iter_mut().zip(&column).for_each(|(args, hole)| args.push(hole.value));
-                    Expr::Param(out.params.len() - 1, 1, 1)
-                }
-            }
-        };
-        out.exprs.push(expr);
-    }
-    (out.params.len() <= MAX_PARAMS).then_some(out)
-}
-
-/// A parameter from which the values of a hole can be computed.
-fn param(column: &[&Hole], args: &[Vec<Val>]) -> Option<Expr> {
-    let params = args.first()?.len();
-    let equal = |p: &usize| column.iter().zip(args).all(|(hole, args)| hole.value == args[*p]);
-    if let Some(p) = (0..params).find(equal) {
-        return Some(Expr::Param(p, 1, 1));
-    }
-    // a multiple or a fraction of another width
-    if !matches!(column[0].key.as_str(), "filters" | "groups" | "features") {
-        return None;
-    }
-    (0..params).find_map(|p| {
-        let pairs: Option<Vec<(i64, i64)>> =
-            column.iter().zip(args).map(|(hole, args)| Some((hole.value.as_int()?, args[p].as_int()?))).collect();
-        let pairs = pairs?;
-        let &(value, base) = pairs.first()?;
-        let (mul, div) = if base > 0 && value % base == 0 {
-            (value / base, 1)
-        } else if value > 0 && base % value == 0 {
-            (1, base / value)
-        } else {
-            return None;
-        };
-        let fits = pairs.iter().all(|&(v, b)| v.checked_mul(div) == b.checked_mul(mul) && b % div == 0);
-        (fits && mul <= 64 && div <= 64).then_some(Expr::Param(p, mul, div))
-    })
-}
-
-/// A name for a new parameter.
-fn name(hole: &Hole, params: &[Param]) -> String {
-    let plain = match hole.key.as_str() {
-        // `pad` is an operator
-        "pad" => "padding",
-        // an arm's label can be a number
-        "filters" if super::names::is_word(&hole.arm) => hole.arm.as_str(),
-        key => key,
-    };
-    let plain = if super::names::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
-    let free = |name: &str| !params.iter().any(|p| p.name == name);
-    if free(&plain) {
-        return plain;
-    }
-    let stem = if plain.ends_with(|c: char| c.is_ascii_digit()) { format!("{plain}_") } else { plain };
-    (2..).map(|n| format!("{stem}{n}")).find(|name| free(name)).unwrap_or_default()
-}
+/// The key of the hole that is an activation.
+pub(super) const ACTIVATION: &str = "activation";
 
 /// Appends an operator.
 pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, stmts: &mut Vec<Stmt>, holes: &mut Vec<Hole>) {
+    if let Some(name) = function::activation(&net.node(id).op) {
+        let (key, arm) = (ACTIVATION.to_owned(), String::new());
+        holes.push(Hole { key, arm, value: Val::Word(name), default: false, is_width: false });
+        stmts.push(Stmt::Activation);
+        return;
+    }
     let Statement { word, expression, arguments } = net.statement(id);
     let keys = arguments.iter().map(|a| a.key.clone()).collect();
     holes.extend(arguments.into_iter().map(|attr| Hole { arm: arm.to_string(), ..Hole::of(attr) }));
@@ -241,11 +159,11 @@ pub(super) fn have_names(stmts: &[Stmt]) -> bool {
             Line::Mark(_) | Line::Output { .. } => false,
         }),
         Stmt::Scope { .. } | Stmt::Run(_) | Stmt::Side { .. } => true,
-        Stmt::Shortcut | Stmt::Output(_) => false,
+        Stmt::Activation | Stmt::Shortcut | Stmt::Output(_) => false,
     })
 }
 
 /// The number of statements that are numbered in a `sequential`.
 pub(super) fn statements(stmts: &[Stmt]) -> usize {
-    stmts.iter().filter(|s| matches!(s, Stmt::Op { .. } | Stmt::Join { .. } | Stmt::Shortcut)).count()
+    stmts.iter().filter(|s| matches!(s, Stmt::Op { .. } | Stmt::Activation | Stmt::Join { .. } | Stmt::Shortcut)).count()
 }

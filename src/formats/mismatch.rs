@@ -6,12 +6,11 @@ use std::path::Path;
 
 use super::expected::Expected;
 use super::structure::{self, Explained};
-use super::tensors::Unread;
+use super::wrapper::Unwrapped;
+use super::{biases, name_list, renamed, shapes, types};
 use crate::base::codes;
-use crate::base::diagnostic::{Code, Diagnostic};
-use crate::base::source::Span;
-use crate::base::tensor::Tensor;
-use crate::ir::{Checked, Shape};
+use crate::base::diagnostic::Diagnostic;
+use crate::ir::Checked;
 
 /// A checkpoint does not fit a network: one diagnostic for each kind of difference, with its location in the source.
 #[derive(Clone, Debug)]
@@ -38,46 +37,71 @@ const EXAMPLES: usize = 3;
 pub(super) fn report(
     checked: &Checked,
     expected: &BTreeMap<&str, Expected<'_>>,
-    given: &BTreeMap<&str, &Tensor>,
-    unread: &BTreeMap<&str, &Unread>,
+    found: &Unwrapped<'_>,
     path: &Path,
 ) -> MismatchReport {
-    let file = path.display();
-    let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
-    let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
-    let Explained { mut diagnostics, names: explained } = structure::explain(checked, expected, given);
-    let rest = |name: &&str| !explained.contains(*name);
-    let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
-        let Some(first) = names.first() else { return };
-        let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
-        let shown = |name: &&str| match (expected.get(name), given.get(name)) {
-            (Some(expected), Some(given)) if code == codes::WEIGHTS_SHAPE => {
-                let [holds, needs] = [given.shape(), expected.shape].map(Shape::fixed);
-                format!("`{}` is {holds} there and {needs} here", name.escape_debug())
-            }
-            _ => format!("`{}`", name.escape_debug()),
-        };
-        let shown = names.iter().take(EXAMPLES).map(shown).collect::<Vec<_>>().join(", ");
-        diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
-    };
-    let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
-    let missing = expected.keys().copied().filter(lacks).filter(rest).collect();
-    let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
-    let unused = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).filter(rest).collect();
-    let both = || expected.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
-    let reshaped = both().filter(|(_, w, t)| !t.has_sizes(w.shape)).map(|(name, ..)| name).filter(rest).collect();
-    let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
-    group(codes::WEIGHTS_MISSING, missing, &span, "lacks tensors that the network needs", "needed here");
-    group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");
-    group(codes::WEIGHTS_SHAPE, reshaped, &span, "has tensors of other shapes", "of another shape here");
-    group(codes::WEIGHTS_TYPE, integers, &span, "has integers for weights", "needed here");
-    // grouped by contents: a single line for a file in which all tensors have an unsupported type
-    let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, tensor) in unread.iter().filter(|(name, _)| expected.contains_key(**name)) {
-        kinds.entry(&tensor.contents).or_default().push(name);
-    }
-    for (contents, names) in kinds {
-        group(codes::WEIGHTS_TYPE, names, &span, &format!("has {contents} for weights"), "needed here");
+    let mut diagnostics = differences(checked, expected, found, path);
+    if let (Some(first), Some(note)) = (diagnostics.first_mut(), found.note()) {
+        *first = first.clone().note(note);
     }
     MismatchReport { diagnostics }
+}
+
+fn differences(
+    checked: &Checked,
+    expected: &BTreeMap<&str, Expected<'_>>,
+    found: &Unwrapped<'_>,
+    path: &Path,
+) -> Vec<Diagnostic> {
+    let Unwrapped { given, unread, several, .. } = found;
+    let file = path.display();
+    let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
+    if let [first, ..] = several[..] {
+        let message = format!("`{file}` has several sets of tensors that fit the network: under {}", name_list::listed(several));
+        let help = format!("choose one of them: `{file}#{}`", first.trim_end_matches('.').escape_debug());
+        return vec![Diagnostic::error(codes::WEIGHTS_NAMES, message, place, "in this network").help(help)];
+    }
+    // other differences follow from these: a quantized network has scales beside its weights
+    let kinds = types::diagnostics(checked, expected, found, path);
+    if !kinds.is_empty() && (types::is_quantized(found) || expected.keys().any(|name| unread.contains_key(name))) {
+        return kinds;
+    }
+    let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
+    let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
+    let mut missing: Vec<&str> = expected.keys().copied().filter(lacks).collect();
+    let mut unused: Vec<&str> = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).collect();
+    if !missing.is_empty() && types::is_quantized(found) {
+        return vec![types::quantized(path, place)];
+    }
+    let mut explained = biases::explain(checked, expected, given, &missing, &unused, path);
+    let only_rest = |names: &mut Vec<&str>, explained: &Explained| names.retain(|name| !explained.names.contains(*name));
+    only_rest(&mut missing, &explained);
+    only_rest(&mut unused, &explained);
+    // names that differ look like other blocks and another depth
+    let renamed = renamed::explain(checked, expected, given, &missing, &unused);
+    let are_all = missing.iter().chain(&unused).all(|name| renamed.names.contains(*name));
+    if are_all && !renamed.names.is_empty() {
+        explained.extend(renamed);
+    } else {
+        explained.extend(structure::explain(checked, expected, given));
+        only_rest(&mut missing, &explained);
+        only_rest(&mut unused, &explained);
+        explained.extend(renamed::explain(checked, expected, given, &missing, &unused));
+    }
+    only_rest(&mut missing, &explained);
+    only_rest(&mut unused, &explained);
+    let Explained { mut diagnostics, names: explained } = explained;
+    let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
+    let list = |names: &[&str]| name_list::first(names, EXAMPLES);
+    if let Some(first) = missing.first() {
+        let message = format!("`{file}` lacks tensors that the network needs: {}", list(&missing));
+        diagnostics.push(Diagnostic::error(codes::WEIGHTS_MISSING, message, span(first), "needed here"));
+    }
+    if !unused.is_empty() {
+        let message = format!("`{file}` has tensors that the network does not: {}", list(&unused));
+        diagnostics.push(Diagnostic::error(codes::WEIGHTS_UNUSED, message, place, "in this network"));
+    }
+    diagnostics.extend(shapes::diagnostic(checked, expected, given, &explained, path));
+    diagnostics.extend(kinds);
+    diagnostics
 }

@@ -2,16 +2,20 @@
 //! allocated, and every error names the file.
 
 pub mod artifact;
+mod biases;
 #[cfg(feature = "cli")]
 pub mod caffe;
 #[cfg(feature = "cli")]
 pub mod darknet;
 mod expected;
 mod fault;
+mod folder;
 pub mod kind;
 #[cfg(feature = "cli")]
 pub mod layer_list;
+mod location;
 pub mod mismatch;
+mod name_list;
 #[cfg(feature = "onnx")]
 mod names;
 pub mod npy;
@@ -21,12 +25,16 @@ pub mod onnx;
 #[cfg(feature = "onnx")]
 mod protobuf;
 pub mod pth;
+mod renamed;
 pub mod safetensors;
+mod shapes;
 pub mod sharded;
 mod single;
 mod structure;
 pub mod tensors;
+mod types;
 pub mod weights;
+mod wrapper;
 mod zip_archive;
 
 pub use mismatch::MismatchReport;

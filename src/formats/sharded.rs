@@ -45,7 +45,7 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
             return Err(WeightsError::Unsupported { path: path.to_owned(), reason });
         }
         let bytes = Bytes::map(&shard).map_err(|source| WeightsError::Io { what: "read", path: shard.clone(), source })?;
-        let tensors = single::read(&shard, &bytes)?;
+        let tensors = single::read(&shard, &bytes, None)?;
         let unread: BTreeMap<&str, &Unread> = tensors.unread().collect();
         for name in index.weight_map.iter().filter(|(_, f)| *f == file).map(|(name, _)| name) {
             if let Some(&tensor) = unread.get(name.as_str()) {

@@ -13,17 +13,17 @@ pub(super) fn is_index(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"{") && !safetensors::is_magic(bytes)
 }
 
-/// Reads the tensors of a file; `path` is for messages.
-pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
+/// Reads the tensors of a file; `path` is for messages. Of several state dicts in it, the one called `part` is read.
+pub(super) fn read(path: &Path, bytes: &Bytes, part: Option<&str>) -> Result<Tensors, WeightsError> {
     if is_zip(bytes) {
-        return if npz::is_npz(bytes) { npz::read(path, bytes) } else { pth::read(path, bytes) };
+        return if npz::is_npz(bytes) { npz::read(path, bytes) } else { pth::read(path, bytes, part) };
     }
     if safetensors::is_magic(bytes) {
         return safetensors::read(path, bytes);
     }
     // checked after safetensors, because the length of its header may look like the beginning of a pickle
     if is_legacy(bytes) {
-        return pth::read(path, bytes);
+        return pth::read(path, bytes, part);
     }
     let found = match kind::of(bytes) {
         Some(found) => found,

@@ -22,6 +22,14 @@ pub(super) struct Explained {
     pub names: BTreeSet<String>,
 }
 
+impl Explained {
+    /// Adds what others explain.
+    pub fn extend(&mut self, other: Explained) {
+        self.diagnostics.extend(other.diagnostics);
+        self.names.extend(other.names);
+    }
+}
+
 /// For a name in a stage: the index of the block, and the name in the block.
 fn inside<'n>(name: &'n str, stage: &str) -> Option<(usize, &'n str)> {
     let (index, rest) = name.strip_prefix(stage)?.strip_prefix('.')?.split_once('.')?;

@@ -14,6 +14,21 @@ pub struct Tensors {
     path: PathBuf,
     list: BTreeMap<String, Tensor>,
     unread: BTreeMap<String, Unread>,
+    state_dicts: StateDicts,
+    notes: Vec<String>,
+}
+
+/// Which state dict of a file was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StateDicts {
+    /// The keys that lead to it, with dots between; empty if it is the file itself.
+    pub taken: String,
+    /// The keys of the others.
+    pub others: Vec<String>,
+    /// Whether it is where scripts put the weights, or was asked for.
+    pub is_usual: bool,
+    /// Whether it is the part that was asked for.
+    pub is_part: bool,
 }
 
 /// An entry of a file that is not read. This is an error only if a network needs it.
@@ -28,13 +43,47 @@ pub struct Unread {
 impl Tensors {
     /// Tensors, with the path of their file for messages.
     pub fn new(path: impl Into<PathBuf>, list: impl IntoIterator<Item = (String, Tensor)>) -> Tensors {
-        Tensors { path: path.into(), list: list.into_iter().collect(), unread: BTreeMap::new() }
+        Tensors { path: path.into(), list: list.into_iter().collect(), ..Tensors::default() }
     }
 
     /// Adds the entries that are not read.
     pub fn with_unread(mut self, unread: impl IntoIterator<Item = (String, Unread)>) -> Tensors {
         self.unread.extend(unread);
         self
+    }
+
+    /// Adds which state dict these tensors are.
+    pub(super) fn with_state_dicts(self, state_dicts: StateDicts) -> Tensors {
+        Tensors { state_dicts, ..self }
+    }
+
+    /// Which state dict of the file these tensors are.
+    pub(super) fn state_dicts(&self) -> &StateDicts {
+        &self.state_dicts
+    }
+
+    /// Adds a choice that a user should know of, as a sentence without a period.
+    pub(super) fn with_note(mut self, note: String) -> Tensors {
+        self.notes.push(note);
+        self
+    }
+
+    /// The choices that were made in reading, which a user should know of.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The tensors whose names begin with a prefix, without it.
+    pub(super) fn under(self, prefix: &str) -> Tensors {
+        fn inner<T>(list: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
+            list.into_iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value))).collect()
+        }
+        Tensors { list: inner(self.list, prefix), unread: inner(self.unread, prefix), ..self }
+    }
+
+    /// The same tensors, with another path for messages.
+    pub(super) fn at(self, path: impl Into<PathBuf>) -> Tensors {
+        Tensors { path: path.into(), ..self }
     }
 
     /// The entries that are not read, by name.

@@ -1,43 +1,126 @@
 //! Opens weight files, whose format is detected from the contents, and binds them to a network's parameters.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::expected::{self, Expected};
+use super::location::{Location, locate};
 use super::mismatch::{self, MismatchReport};
-use super::tensors::{Tensors, Unread, WeightsError};
+use super::name_list::listed;
+use super::tensors::{Tensors, WeightsError};
+use super::wrapper::{Unwrapped, unwrapped};
 use super::{sharded, single};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::ir::Checked;
 use crate::runtime::ParamStore;
 
-/// Opens a weight file: safetensors, PyTorch's `.pth` (zip or legacy), NumPy's `.npz`, or the index of several files.
+/// Opens weights: safetensors, PyTorch's `.pth` (zip or legacy), NumPy's `.npz`, or the index of several files. The path may be that of a
+/// folder that has them, and may end in `#` and a part of the file: the key of a state dict, or a prefix of names.
 pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
-    let bytes = Bytes::map(path).map_err(|source| WeightsError::Io { what: "read", path: path.to_owned(), source })?;
-    if single::is_index(&bytes) { sharded::read(path, &bytes) } else { single::read(path, &bytes) }
+    let Location { file, part, is_folder } = locate(path)?;
+    let bytes = Bytes::map(&file).map_err(|source| WeightsError::Io { what: "read", path: file.clone(), source })?;
+    let tensors =
+        if single::is_index(&bytes) { sharded::read(&file, &bytes)? } else { single::read(&file, &bytes, part.as_deref())? };
+    let tensors = match part {
+        Some(part) => only(tensors, &part)?.at(path),
+        None => with_choice(tensors),
+    };
+    Ok(if is_folder { tensors.with_note(format!("the weights are those in `{}`", file.display())) } else { tensors })
+}
+
+/// The file that [`open`] reads.
+pub fn file(path: &Path) -> PathBuf {
+    locate(path).map_or_else(|_| path.to_owned(), |location| location.file)
+}
+
+/// The tensors of a part of a file.
+fn only(tensors: Tensors, part: &str) -> Result<Tensors, WeightsError> {
+    if tensors.state_dicts().is_part {
+        return Ok(tensors);
+    }
+    let prefix = format!("{part}.");
+    if tensors.iter().any(|(name, _)| name.starts_with(&prefix)) {
+        return Ok(tensors.under(&prefix));
+    }
+    let dicts = tensors.state_dicts();
+    let dicts: Vec<&str> = dicts.others.iter().chain([&dicts.taken]).map(String::as_str).filter(|key| !key.is_empty()).collect();
+    let prefixes: BTreeSet<&str> = tensors.iter().filter_map(|(name, _)| Some(name.split_once('.')?.0)).collect();
+    let prefixes: Vec<&str> = prefixes.into_iter().collect();
+    let has = match (&dicts[..], &prefixes[..]) {
+        ([], []) => "its names have no dots".to_owned(),
+        ([], names) => format!("its names begin with {}", listed(names)),
+        (dicts, names) => format!(
+            "it has the state dicts {}, and the names in the one that is read begin with {}",
+            listed(dicts),
+            listed(names)
+        ),
+    };
+    Err(WeightsError::Unsupported {
+        path: tensors.path().to_owned(),
+        reason: format!("has no state dict and no names under `{}`: {has}", part.escape_debug()),
+    })
+}
+
+/// Notes which state dict was taken if there are others, or if it is under an unusual key.
+fn with_choice(tensors: Tensors) -> Tensors {
+    let dicts = tensors.state_dicts();
+    let file = tensors.path().display();
+    let place = match dicts.taken.as_str() {
+        "" => "at the top level".to_owned(),
+        keys => format!("under `{}`", keys.escape_debug()),
+    };
+    let note = match &dicts.others[..] {
+        [] if dicts.is_usual || dicts.taken.is_empty() => return tensors,
+        [] => format!("the weights are those {place} in `{file}`"),
+        others @ [other, ..] => {
+            format!(
+                "the weights are those {place} in `{file}`, which also has {}: `{file}#{}`",
+                listed(others),
+                other.escape_debug()
+            )
+        }
+    };
+    tensors.with_note(note)
+}
+
+/// The parameters of a network, and the choices made in binding them, for users.
+pub struct Bound {
+    /// The parameters.
+    pub params: ParamStore,
+    /// Sentences without a period.
+    pub notes: Vec<String>,
 }
 
 /// Binds the parameters of a network to the tensors of a weight file by name.
 ///
-/// `checked` is the network before passes, which derive parameters. A prefix of all names (`module.` from DataParallel, `_orig_mod.` from
-/// torch.compile, …) is removed if more names match the network without it. PyTorch's counters (`num_batches_tracked`, `n_averaged`) are
-/// ignored. Everything else must match: all differences are reported at once.
+/// `checked` is the network before passes, which derive parameters. The prefix of a wrapper (`module.` from DataParallel, `backbone.`, …) is
+/// dropped if more names match the network without it. PyTorch's counters (`num_batches_tracked`, `n_averaged`) are ignored. Everything
+/// else must match: all differences are reported at once.
 pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, MismatchReport> {
+    bind_noting(checked, tensors).map(|bound| bound.params)
+}
+
+/// Like [`bind`], with the choices that were made.
+pub fn bind_noting(checked: &Checked, tensors: &Tensors) -> Result<Bound, MismatchReport> {
     let expected = expected::expected(checked);
-    let Stripped { given, unread } = stripped(&expected, tensors);
-    let report = mismatch::report(checked, &expected, &given, &unread, tensors.path());
+    let found = contents(&expected, tensors);
+    let report = mismatch::report(checked, &expected, &found, tensors.path());
     if !report.diagnostics.is_empty() {
         return Err(report);
     }
-    let bound = |(name, needs): (&&str, &Expected<'_>)| Some(((*name).to_owned(), given.get(*name)?.with_sizes(needs.shape)?));
-    Ok(expected.iter().filter_map(bound).collect())
+    let bound =
+        |(name, needs): (&&str, &Expected<'_>)| Some(((*name).to_owned(), found.given.get(*name)?.with_sizes(needs.shape)?));
+    let notes = tensors.notes().iter().cloned().chain(found.note()).collect();
+    Ok(Bound { params: expected.iter().filter_map(bound).collect(), notes })
 }
 
 /// The tensors of a file by a network's names, even if some are missing: like [`bind`], without wrapper prefixes, counters and optimizer
 /// state.
 pub fn by_name<'a>(checked: &Checked, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
-    stripped(&expected::expected(checked), tensors).given
+    let mut found = contents(&expected::expected(checked), tensors);
+    found.given.extend(found.beside.iter().filter_map(|name| Some((*name, tensors.get(name)?))));
+    found.given
 }
 
 /// The prefix of optimizer state in training checkpoints, before the dot. If the names of a layer have the same prefix, underscores are added
@@ -58,50 +141,21 @@ fn optimized(name: &str) -> Option<&str> {
     name.strip_prefix(OPTIMIZER)?.trim_start_matches('_').strip_prefix('.')
 }
 
-/// Prefixes that wrappers add to all names.
-const PREFIXES: [&str; 5] = ["module.", "_orig_mod.", "model.", "state_dict.", "net."];
-
-/// The contents of a file, by names without wrapper prefixes.
-struct Stripped<'a> {
-    given: BTreeMap<&'a str, &'a Tensor>,
-    unread: BTreeMap<&'a str, &'a Unread>,
-}
-
-fn stripped<'a>(expected: &BTreeMap<&str, Expected<'_>>, tensors: &'a Tensors) -> Stripped<'a> {
+/// The contents of a file, without counters, optimizer state and the prefix of a wrapper.
+fn contents<'a>(expected: &BTreeMap<&str, Expected<'_>>, tensors: &'a Tensors) -> Unwrapped<'a> {
     let is_counter = |name: &str| matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"));
     // a training checkpoint also contains optimizer state: a tensor of the same shape for each trainable parameter
     let is_state = |name: &str, tensor: &Tensor| {
         !expected.contains_key(name)
             && optimized(name).and_then(|of| tensors.get(of)).is_some_and(|of| of.shape() == tensor.shape())
     };
-    let mut given: BTreeMap<&str, &Tensor> =
-        tensors.iter().filter(|(name, tensor)| !is_counter(name) && !is_state(name, tensor)).collect();
-    let mut unread: BTreeMap<&str, &Unread> = tensors.unread().collect();
-    // remove the number of prefixes for which most names match the network; if no name ever matches, remove all prefixes, for a readable
-    // report
-    let common = |names: &[&str]| names.iter().filter(|name| expected.contains_key(**name)).count();
-    let numbers = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| *name);
-    let mut names: Vec<&str> = given.keys().copied().chain(numbers).collect();
-    let first = names.first().copied().unwrap_or_default();
-    let (mut dropped, mut best, mut len) = (0, common(&names), 0);
-    while let Some(prefix) = PREFIXES.iter().find(|prefix| !names.is_empty() && names.iter().all(|n| n.starts_with(**prefix))) {
-        len += prefix.len();
-        names = names.iter().map(|name| &name[prefix.len()..]).collect();
-        let found = common(&names);
-        if found > best || best == 0 {
-            (dropped, best) = (len, found);
-        }
-    }
-    if dropped > 0 {
-        let prefix = &first[..dropped];
-        given = given.into_iter().map(|(name, tensor)| (&name[dropped..], tensor)).collect();
-        unread = unread.into_iter().map(|(name, unread)| (name.strip_prefix(prefix).unwrap_or(name), unread)).collect();
-    }
-    Stripped { given, unread }
+    let given = tensors.iter().filter(|(name, tensor)| !is_counter(name) && !is_state(name, tensor)).collect();
+    unwrapped(expected, given, tensors.unread().collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tensors::Unread;
     use super::*;
     use crate::driver::Frontend;
 

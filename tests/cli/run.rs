@@ -350,7 +350,7 @@ fn a_mismatch_is_told_by_its_structure() {
         (base.replace("pad", "projection"), "E0501", "has projections, but the network has `shortcut: pad`"),
         (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, but the network has 2"),
         (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "different blocks in `layer1`"),
-        (base.replace("layer1", "blocks1").replace("layer2", "blocks2"), "E0506", "lacks tensors"),
+        (base.replace("layer1", "blocks1").replace("layer2", "blocks2"), "E0508", "`blocks1` there is `layer1` here"),
     ] {
         let path = dir.path().join("other.resnet");
         let block = if other.contains("bottleneck") { "bottleneck" } else { "basic" };

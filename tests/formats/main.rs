@@ -13,11 +13,13 @@ mod common;
 mod structured;
 
 mod caffe;
+mod checkpoints;
 mod darknet;
 mod decompile;
 #[cfg(feature = "cli")]
 mod layer_lists;
 mod loader;
+mod mismatch;
 mod onnx;
 mod onnx_bad_input;
 mod onnx_conformance;

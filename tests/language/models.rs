@@ -217,6 +217,11 @@ fn squeezenet() {
 }
 
 #[test]
+fn unet() {
+    dumps("unet.resnet");
+}
+
+#[test]
 fn vgg() {
     dumps("vgg.resnet");
 }
@@ -276,6 +281,7 @@ fn every_model_has_its_test() {
             "signal.resnet",
             "sknet.resnet",
             "squeezenet.resnet",
+            "unet.resnet",
             "vgg.resnet",
             "wide.resnet",
         ]

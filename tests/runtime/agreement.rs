@@ -129,6 +129,7 @@ fn families_agree_with_the_oracle() {
         ("resnet_d", &["resnet50d", "resnetrs50"]),
         ("resnext", &["resnext50_32x4d"]),
         ("senet", &["seresnet50"]),
+        ("unet", &["unet"]),
     ] {
         for name in names {
             agrees(file, name, 32);

@@ -95,6 +95,9 @@ pub(super) fn initial_params(
         return Ok(train::init::initial_params(checked, recipe, None).map_err(Failure::input)?.params);
     };
     let tensors = weights::open(&from.path).map_err(Failure::input)?;
+    for note in tensors.notes() {
+        out.note(format_args!("note: {note}"));
+    }
     let initial = train::init::initial_params(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
     let list = |names: &[String]| {
         let more = names.len().saturating_sub(MAX_LISTED);

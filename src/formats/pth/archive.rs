@@ -65,7 +65,12 @@ impl<'a> Archive<'a> {
     /// The pickle.
     pub(super) fn program(&mut self) -> Result<Vec<u8>, Fault> {
         let index = self.find("data.pkl").ok_or_else(|| Fault::Damaged("its `data.pkl` is missing".into()))?;
-        self.read(index, MAX_PICKLE)
+        self.read(index, MAX_PICKLE).map_err(|fault| match fault {
+            Fault::Unsupported(reason) => {
+                Fault::Unsupported(format!("{reason} for a pickle, which has no values of tensors. If it has NumPy arrays, save tensors instead: torch.from_numpy(array)"))
+            }
+            other => other,
+        })
     }
 
     /// The values of a storage: mapped if they are stored uncompressed; otherwise inflated, which counts against the budget.

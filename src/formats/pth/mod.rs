@@ -2,10 +2,12 @@
 //! version 1.6 (and with `_use_new_zipfile_serialization=False`), a file was a sequence of pickles and raw values: `legacy`.
 //!
 //! A pickle is a program. `pickle` interprets only the few instructions and names that a state dict needs. It builds plain data and calls
-//! nothing; any other name is an error that states the name.
+//! nothing: an object of any other class is a placeholder, and a name that runs commands is an error.
 
 mod archive;
+mod entry;
 pub(super) mod legacy;
+mod module;
 mod pickle;
 mod state_dict;
 
@@ -13,60 +15,60 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::fault::Fault;
-use super::tensors::{Tensors, Unread, WeightsError};
+use super::tensors::{StateDicts, Tensors, Unread, WeightsError};
 use super::zip_archive::copies_allowed;
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor, count};
 use archive::Archive;
+use entry::Entry;
 use legacy::is_legacy;
 use pickle::{Element, Heap, StorageRef, TensorRef};
-use state_dict::Entry;
 
-/// Reads the tensors of the state dict in a file; `path` is for messages.
-pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
-    let Found { tensors, unread } = read_list(bytes).map_err(|fault| fault.at(path))?;
-    Ok(Tensors::new(path, tensors).with_unread(unread))
+/// Reads the tensors of the state dict in a file: of the one called `part`, if there is one; otherwise of the one that scripts would load.
+/// `path` is for messages.
+pub fn read(path: &Path, bytes: &Bytes, part: Option<&str>) -> Result<Tensors, WeightsError> {
+    read_list(path, bytes, part).map_err(|fault| fault.at(path))
 }
 
-/// The entries of a state dict, by name.
-#[derive(Default)]
-struct Found {
-    tensors: Vec<(String, Tensor)>,
-    unread: Vec<(String, Unread)>,
-}
-
-fn read_list(bytes: &Bytes) -> Result<Found, Fault> {
+fn read_list(path: &Path, bytes: &Bytes, part: Option<&str>) -> Result<Tensors, Fault> {
+    let budget = copies_allowed(bytes.len());
     if is_legacy(bytes) {
         let (heap, storages) = legacy::read(bytes)?;
-        return tensors(&heap, Storages { source: Source::None, loaded: storages, budget: copies_allowed(bytes.len()) });
+        return tensors(path, &heap, Storages { source: Source::None, loaded: storages, budget }, part);
     }
     let mut archive = Archive::open(bytes)?;
     let program = archive.program()?;
     let heap = pickle::interpret(&program)?;
     let source = Source::Archive(archive);
-    tensors(&heap, Storages { source, loaded: HashMap::new(), budget: copies_allowed(bytes.len()) })
+    tensors(path, &heap, Storages { source, loaded: HashMap::new(), budget }, part)
 }
 
-/// The tensors of the state dict in the result of a pickle.
-fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Found, Fault> {
-    let mut found = Found::default();
-    for (name, entry) in state_dict::find(heap)? {
-        let unread = match entry {
-            Entry::Unread(what) => what,
+/// The tensors of a state dict in the result of a pickle.
+fn tensors(path: &Path, heap: &Heap<'_>, mut storages: Storages<'_>, part: Option<&str>) -> Result<Tensors, Fault> {
+    let named = part.map(|part| state_dict::named(heap, part)).transpose()?.flatten();
+    let is_part = named.is_some();
+    let found = named.map_or_else(|| state_dict::find(heap), Ok)?;
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    for (name, entry) in found.entries {
+        let contents = match entry {
+            Entry::Unread(what) => what.to_owned(),
+            Entry::Instance(class) => format!("an object of the class `{class}`"),
             Entry::Tensor(tensor) => {
                 let storage = heap.storage(tensor).ok_or_else(|| Fault::Damaged(format!("`{name}` has no storage")))?;
                 match storage.element {
                     Element::Read(dtype) => {
-                        found.tensors.push((name.to_owned(), storages.tensor(name, tensor, storage, dtype)?));
+                        let tensor = storages.tensor(&name, tensor, storage, dtype)?;
+                        read.push((name, tensor));
                         continue;
                     }
-                    Element::Unread(what, _) => what,
+                    Element::Unread(what, _) => what.to_owned(),
                 }
             }
         };
-        found.unread.push((name.to_owned(), Unread { contents: unread.to_owned(), is_tensor: true }));
+        unread.push((name, Unread { contents, is_tensor: entry.is_tensor() }));
     }
-    Ok(found)
+    let found = StateDicts { taken: found.path, others: found.others, is_usual: found.is_usual, is_part };
+    Ok(Tensors::new(path, read).with_unread(unread).with_state_dicts(found))
 }
 
 /// The source of storages that are not loaded yet.

@@ -11,7 +11,7 @@ fn fixture(name: &str) -> Bytes {
 }
 
 fn parse(bytes: impl Into<Bytes>) -> Result<Tensors, WeightsError> {
-    read(Path::new("w.pth"), &bytes.into())
+    read(Path::new("w.pth"), &bytes.into(), None)
 }
 
 fn archive(entries: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
@@ -220,11 +220,54 @@ fn plain_values_next_to_the_weights_are_ignored() {
         let tensors = read(value).unwrap_or_else(|error| panic!("{}: {error}", value.escape_ascii()));
         assert_eq!((tensors.len(), tensors.unread().count()), (1, 0), "{}", value.escape_ascii());
     }
-    // names that could run code, or that PyTorch itself would not load, are still errors
-    for name in ["posix\nsystem", "__builtin__\neval", "builtins\ngetattr", "torch\nload", "torch\nfloatX", "numpy\nscalar"] {
+    // names that run commands or code are still errors
+    for name in ["posix\nsystem", "__builtin__\neval", "builtins\nexec", "subprocess\nPopen", "os.path\nx"] {
         let value = format!("c{name}\n");
         assert!(matches!(read(value.as_bytes()), Err(WeightsError::Refused { .. })), "{name}");
     }
+}
+
+#[test]
+fn objects_of_unknown_classes_are_placeholders() {
+    let read = |value: &[u8]| parse(stored(&with_value(value), &floats(0..6))).map(|tensors| tensors.unread().count());
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    // classes and functions, which are no objects
+    for name in ["builtins\ngetattr", "torch\nload", "torch\nfloatX", "numpy\nscalar", "a.b\nC"] {
+        assert_eq!(read(format!("c{name}\n").as_bytes()).unwrap(), 0, "{name}");
+    }
+    let attribute = [&b"cbuiltins\ngetattr\ncproject\nOuter\n"[..], &text("Inner"), b"\x86R"].concat();
+    for value in [
+        &b"cargparse\nNamespace\n)\x81}X\x02\0\0\0lrK\x01sb"[..],
+        b"cpathlib\nPosixPath\nX\x01\0\0\0a\x85R",
+        b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\0\0\0f8\x89\x88\x87RC\x08abcdefgh\x86R",
+        b"cproject\nPhase\nK\x01\x85R",
+        // with keyword arguments, as protocol 4 writes them
+        b"cproject\nPoint\n)}\x92",
+        // lists and state of any kind
+        b"cproject\nList\n)\x81(K\x01K\x02eNb",
+        // the object that a name with arguments of its own would make (a nested enum), and calling its result
+        &attribute,
+        &[&attribute[..], b"K\x01\x85R"].concat(),
+        b"(K\x01iproject\nOld\n",
+    ] {
+        let count = read(value).unwrap_or_else(|error| panic!("{}: {error}", value.escape_ascii()));
+        assert_eq!(count, 1, "{}", value.escape_ascii());
+    }
+    // dictionaries of other classes are dictionaries
+    assert_eq!(read(b"cproject\nBox\n)\x81K\x01K\x02s").unwrap(), 0);
+    let wrapped = |class: &[u8]| {
+        let mut inner = one_tensor(6, 0, &[6], &[1]).split_off(3);
+        inner.pop();
+        parse(stored(&[b"\x80\x02", class, &inner, b"."].concat(), &floats(0..6))).map(|tensors| tensors.len())
+    };
+    assert_eq!(wrapped(b"cproject\nState\n)R").unwrap(), 1);
+    assert_eq!(wrapped(b"cproject\nState\n)\x81").unwrap(), 1);
+    // one that stands where the network needs a tensor is named
+    let tensors = parse(stored(&with_value(b"cproject\nWeight\n)\x81"), &floats(0..6))).unwrap();
+    let expected = Unread { contents: "an object of the class `project.Weight`".to_owned(), is_tensor: false };
+    assert_eq!(tensors.unread().collect::<Vec<_>>(), [("x", &expected)]);
+    // a number cannot be called, even with placeholders around it
+    assert!(read(b"K\x01)R").is_err() && read(b"cproject\nA\n)R]\x86R").is_err());
 }
 
 #[test]
@@ -294,8 +337,33 @@ fn hostile_pickles_end() {
     assert!(run(&endless).unwrap_err().to_string().contains("instructions"));
     // a dictionary that contains itself under the key of a wrapper
     let cycle = b"\x80\x02}q\0X\x05\0\0\0modelh\0s.";
-    assert!(run(cycle).unwrap_err().to_string().contains("wraps"));
+    assert!(run(cycle).unwrap_err().to_string().contains("no state dict"));
     assert!(run(b"\x80\x02}.").unwrap_err().to_string().contains("empty"));
+    // an object whose state is itself, and a module that is its own child
+    assert!(run(b"\x80\x02ca\nB\n)\x81q\0h\0b.").unwrap_err().to_string().contains("the class `a.B`"));
+    let own = b"\x80\x02ca\nB\n)\x81q\0}X\x08\0\0\0_modules}X\x01\0\0\0ah\0ssb.";
+    assert!(run(own).unwrap_err().to_string().contains("has a module of more than"));
+    // a module with twice the same child, 60 deep
+    let mut tree = b"\x80\x02ca\nB\n)\x81}X\x0b\0\0\0_parameters}sb".to_vec();
+    for _ in 0..60 {
+        tree.extend(b"q\x01ca\nB\n)\x81}X\x08\0\0\0_modules}(X\x01\0\0\0ah\x01X\x01\0\0\0bh\x01usb");
+    }
+    tree.push(b'.');
+    assert!(run(&tree).unwrap_err().to_string().contains("has a module of more than"));
+    // a dictionary that is under two keys of each of 60 dictionaries
+    let mut shared = b"\x80\x02}".to_vec();
+    for _ in 0..60 {
+        shared.extend(b"q\x01}(X\x01\0\0\0ah\x01X\x01\0\0\0bh\x01u");
+    }
+    shared.push(b'.');
+    assert!(run(&shared).unwrap_err().to_string().contains("no state dict"));
+    // one list of a thousand pairs, copied again and again
+    let mut copies = b"\x80\x02ccollections\nOrderedDict\nq\0]q\x01(".to_vec();
+    copies.extend(b"NN\x86".repeat(1000));
+    copies.extend(b"e0");
+    copies.extend(b"h\0h\x01\x85R0".repeat(5000));
+    copies.extend(b"}.");
+    assert!(run(&copies).unwrap_err().to_string().contains("copies more than"));
     for program in [&b""[..], b".", b"\x80\x02u.", b"\x80\x02(.", b"\x80\x02h\0.", b"\x80\x02X\xff\xff\xff\xffa.", b"\x80\x09N."]
     {
         assert!(run(program).is_err(), "{program:?}");

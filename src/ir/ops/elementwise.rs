@@ -26,7 +26,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         write: |_| None,
     },
     Operator {
-        schema: Schema::new("mul", "`mul LABEL`: the product, element by element or channel by channel.", &[])
+        schema: Schema::new("mul", "`mul LABEL`: the product, element by element or channel by channel. A gate of one channel is a parameter `gate: pixel` of an elementwise function.", &[])
             .joins(Operands::Two)
             .examples(&["mul LABEL"]),
         read: |_, operands| {

@@ -95,8 +95,10 @@ impl Importer<'_> {
         if low.is_some_and(f32::is_nan) || high.is_some_and(f32::is_nan) {
             return Err("a limit is NaN".to_owned());
         }
-        let clamp = Elementwise::clamp(finite(low, f32::NEG_INFINITY), finite(high, f32::INFINITY));
-        self.add(call, clamp.into(), &[&x])
+        let (low, high) = (finite(low, f32::NEG_INFINITY), finite(high, f32::INFINITY));
+        // of the functions with these limits, the one that networks have
+        let relu6 = (low == 0.0 && high == 6.0).then(|| prelude::call("relu6", &[])).flatten();
+        self.add(call, relu6.unwrap_or_else(|| Elementwise::clamp(low, high)).into(), &[&x])
     }
 
     /// A PReLU, whose slope is a parameter: one for each channel, or one for all.

@@ -23,14 +23,15 @@ pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
         |last: &&str| last.strip_prefix(op).is_some_and(|rest| rest.trim_start_matches('_').chars().all(|c| c.is_ascii_digit()));
     segments.pop_if(|last| is_op(last));
     let mut name = String::new();
+    let mut parent = "";
     for segment in segments {
-        let last = name.rsplit('.').next().unwrap_or("");
-        // the children of a sequential have its name as a prefix
-        let child = segment.strip_prefix(last).and_then(|rest| rest.strip_prefix('.')).filter(|_| !last.is_empty());
+        // the children of a sequential have its own segment as a prefix
+        let child = segment.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')).filter(|_| !parent.is_empty());
         if !name.is_empty() {
             name.push('.');
         }
         name.push_str(child.unwrap_or(segment));
+        parent = segment;
     }
     let name = clean(&name);
     let last = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
@@ -50,6 +51,8 @@ mod tests {
     fn names_of_modules() {
         assert_eq!(of_node("/layer1/layer1.0/conv1/Conv", "Conv", "conv"), "layer1.0.conv1");
         assert_eq!(of_node("/layer2/layer2.0/downsample/downsample.0/Conv", "Conv", "conv"), "layer2.0.downsample.0");
+        assert_eq!(of_node("/features/features.1/block/block.0/block.0.0/Conv", "Conv", "conv"), "features.1.block.0.0");
+        assert_eq!(of_node("/features/features.0/features.0.0/Conv", "Conv", "conv"), "features.0.0");
         assert_eq!(of_node("/layer1/layer1.0/relu_1/Relu", "Relu", "relu"), "layer1.0.relu_1");
         assert_eq!(of_node("/layer1/layer1.0/Add", "Add", "add"), "layer1.0.add");
         assert_eq!(of_node("/Flatten", "Flatten", "flatten"), "flatten");

@@ -33,6 +33,12 @@ pub(super) struct Args {
     /// Name of the network [default: the name of the output file, or else of the file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Values of the file that become the outputs; what they do not need is left out
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    outputs: Vec<String>,
+    /// Keep the names of the file's tensors, so that the state dict that it was exported from can be loaded
+    #[arg(long)]
+    keep_names: bool,
 }
 
 /// What a file has, of whatever format.
@@ -80,8 +86,15 @@ fn open(args: &Args) -> Result<Imported, Failure> {
             let message = "`--weights` is for a `.prototxt` or a `.cfg`: an ONNX file contains its weights";
             return Err(Failure::Usage(message.to_owned()));
         }
-        _ => return onnx::open(&args.file).map(Imported::from).map_err(|error| wrong(&error)),
+        _ => {
+            let (outputs, keep_names) = (args.outputs.clone(), args.keep_names);
+            let how = onnx::ReadOptions { outputs, keep_names, ..onnx::ReadOptions::default() };
+            return onnx::open_with(&args.file, &how).map(Imported::from).map_err(|error| wrong(&error));
+        }
     };
+    if !args.outputs.is_empty() {
+        return Err(Failure::Usage("`--outputs` is for ONNX files".to_owned()));
+    }
     if args.weights_out.is_some() && weights.is_none() {
         let message = "`--weights-out` needs `--weights`: a `.prototxt` and a `.cfg` have their weights in another file";
         return Err(Failure::Usage(message.to_owned()));
@@ -98,6 +111,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         network: name.unwrap_or_else(|| "imported".to_owned()),
         doc: Some(format!("Imported from {file}.")),
         classes: true,
+        keep_names: args.keep_names,
     };
     let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
     writable(written, &[&imported.files[..], std::slice::from_ref(&args.file), args.weights.as_slice()].concat())?;
@@ -211,7 +225,14 @@ fn renamed(tensors: BTreeMap<String, Tensor>, made: &Decompiled) -> BTreeMap<Str
     let names: BTreeMap<&str, &str> = made.renamed().collect();
     let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {
         Some((layer, role)) => format!("{layer}.{role}"),
-        None => name,
+        // the only parameter of a function may have the layer's own name
+        None => names.get(name.as_str()).map(|layer| of_function(&name, layer)).unwrap_or(name),
     };
     tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
+}
+
+/// The tensor of a function's only parameter, whose layer has another name now.
+fn of_function(tensor: &str, layer: &str) -> String {
+    let own = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    if own(layer) == own(tensor) { layer.to_owned() } else { format!("{layer}.{}", own(tensor)) }
 }

@@ -66,6 +66,8 @@ pub struct Options {
     pub doc: Option<String>,
     /// Makes the number of classes a parameter if the network ends in a linear layer.
     pub classes: bool,
+    /// Prefers a source whose layers have the graph's names over a shorter one.
+    pub keep_names: bool,
 }
 
 /// A source, and its relation to the graph.
@@ -114,27 +116,11 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     if net.functions.iter().any(|function| function.name == network) {
         network.push_str("_net");
     }
-    let mut why = String::new();
-    let mut best: Option<Attempt> = None;
     let named = layer_paths(&net);
-    for style in [Style::Named, Style::Structural, Style::Plain, Style::Flat] {
-        if best.is_some() && style != Style::Structural || style == Style::Named && named.is_none() {
-            continue;
-        }
-        // valid names that do not distinguish blocks give a long source
-        if best.as_ref().is_some_and(|b| b.source.lines().count() < LONG_SOURCE) {
-            continue;
-        }
-        match attempt(&net, named.as_deref(), style, &network, options) {
-            Ok(found) => {
-                let lines = |a: &Attempt| a.source.lines().count();
-                if best.as_ref().is_none_or(|b| 2 * lines(&found) < lines(b)) {
-                    best = Some(found);
-                }
-            }
-            Err(message) => why = message,
-        }
-    }
+    let mut search = Search { net: &net, named: named.as_deref(), network: &network, options, why: String::new() };
+    let kept = if options.keep_names { search.with_names() } else { None };
+    let best = kept.or_else(|| search.most_readable());
+    let why = search.why;
     let Some(Attempt { source, to, names: theirs, irregulars, style }) = best else {
         return Err(DecompileError::Inexpressible { why });
     };
@@ -179,6 +165,71 @@ struct Attempt {
     /// Irregular regions: first and last value, and number of nodes.
     irregulars: Vec<(String, String, usize)>,
     style: Style,
+}
+
+/// What a source is looked for with.
+struct Search<'a> {
+    net: &'a Net,
+    /// The components of the layers' names, if they are valid in the language.
+    named: Option<&'a [Path]>,
+    network: &'a str,
+    options: &'a Options,
+    /// Why the last style did not give a source.
+    why: String,
+}
+
+impl Search<'_> {
+    fn attempt(&mut self, style: Style) -> Option<Attempt> {
+        match attempt(self.net, self.named, style, self.network, self.options) {
+            Ok(found) => Some(found),
+            Err(message) => {
+                self.why = message;
+                None
+            }
+        }
+    }
+
+    fn most_readable(&mut self) -> Option<Attempt> {
+        let mut best: Option<Attempt> = None;
+        for style in [Style::Named, Style::Structural, Style::Plain, Style::Flat] {
+            if best.is_some() && style != Style::Structural || style == Style::Named && self.named.is_none() {
+                continue;
+            }
+            // valid names that do not distinguish blocks give a long source
+            if best.as_ref().is_some_and(|b| b.source.lines().count() < LONG_SOURCE) {
+                continue;
+            }
+            let lines = |a: &Attempt| a.source.lines().count();
+            let found = self.attempt(style);
+            if found.as_ref().is_some_and(|found| best.as_ref().is_none_or(|best| 2 * lines(found) < lines(best))) {
+                best = found;
+            }
+        }
+        best
+    }
+
+    /// The most readable of the sources that change the fewest names; `None` if the names are not valid.
+    fn with_names(&mut self) -> Option<Attempt> {
+        self.named?;
+        let mut best: Option<(usize, Attempt)> = None;
+        for style in [Style::Named, Style::Plain, Style::Flat] {
+            let Some(found) = self.attempt(style) else { continue };
+            let changed = self.changed(&found);
+            if changed == 0 {
+                return Some(found);
+            }
+            if best.as_ref().is_none_or(|(fewest, _)| changed < *fewest) {
+                best = Some((changed, found));
+            }
+        }
+        best.map(|(_, found)| found)
+    }
+
+    /// How many layers have another name in a source.
+    fn changed(&self, found: &Attempt) -> usize {
+        let layers = (0..self.net.nodes.len()).filter(|&id| self.net.node(id).named);
+        layers.filter(|&id| self.net.node(id).name != found.names[found.to[id]]).count()
+    }
 }
 
 /// Gives inputs and outputs valid names.

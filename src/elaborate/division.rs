@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::lint::gather_lets;
+use super::lets::gather_lets;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;

@@ -12,7 +12,7 @@ use super::naming::{MAX_NAME, Numbering, Scope};
 use super::operators;
 use super::policy::Policy;
 use super::suggest::nearest;
-use super::unused::Unknowns;
+use super::unknowns::Unknowns;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

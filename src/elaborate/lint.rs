@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::lets::gather_lets;
 use super::load::{Def, Program};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::syntax::ast::{Arg, ExpectValue, Expr, ExprKind, Ident, Label, Param, Stmt, StmtKind, TemplatePart, UnitRef};
+use crate::syntax::ast::{Arg, ExpectValue, Expr, ExprKind, Label, Param, Stmt, StmtKind, TemplatePart, UnitRef};
 
 /// Warns of unused imports and parameters in every file outside the standard library.
 pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
@@ -57,36 +58,6 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
                     "not needed",
                 ));
             }
-        }
-    }
-}
-
-/// The names of all `let`s in a body, including nested bodies.
-pub(super) fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
-    for stmt in body {
-        match &stmt.kind {
-            StmtKind::Let { name, .. } => out.push(name),
-            StmtKind::Section { body, .. }
-            | StmtKind::Scope { body, .. }
-            | StmtKind::Sequential { body, .. }
-            | StmtKind::Joined { body, .. }
-            | StmtKind::Branch { body, .. } => gather_lets(body, out),
-            StmtKind::Parallel { arms, .. } => arms.iter().for_each(|(_, body)| gather_lets(body, out)),
-            StmtKind::If { then, otherwise, .. } => {
-                gather_lets(then, out);
-                gather_lets(otherwise, out);
-            }
-            StmtKind::Input { .. }
-            | StmtKind::Call(_)
-            | StmtKind::Apply { .. }
-            | StmtKind::Shortcut(_)
-            | StmtKind::Stage(_)
-            | StmtKind::Output { .. }
-            | StmtKind::Expect(_)
-            | StmtKind::Preprocess(_)
-            | StmtKind::Labels(_)
-            | StmtKind::Weights(_)
-            | StmtKind::Train(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ mod input;
 mod join;
 mod keys;
 mod labels;
+mod lets;
 mod lint;
 mod load;
 mod meta;
@@ -32,6 +33,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod train;
+mod unknowns;
 mod unused;
 mod value;
 

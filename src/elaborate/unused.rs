@@ -11,6 +11,7 @@ use super::lint;
 use super::load::{Def, DefId, Program};
 use super::meta::Meta;
 use super::policy::Policy;
+use super::unknowns::Unknowns;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
@@ -20,18 +21,6 @@ use crate::syntax::ast::{Block, Stmt};
 
 /// The maximum number of statements that are expanded for all unused blocks of a program.
 const MAX_UNUSED_STEPS: usize = 200_000;
-
-/// What is not known in the expansion of an unused block.
-pub(super) struct Unknowns {
-    /// A value of unknown shape, where a statement has no other.
-    value: ir::Value,
-    /// How many conditions around the current statement are unknown.
-    conditions: usize,
-    /// The number of labels with unknown text.
-    texts: usize,
-    /// Whether statements may be left out, so that layers may have other names.
-    left_out: bool,
-}
 
 /// Reports the mistakes in unused blocks of every file outside the standard library. After other errors it reports nothing: they
 /// may be the cause.

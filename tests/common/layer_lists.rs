@@ -24,6 +24,6 @@ pub fn cfg(bytes: &[u8]) {
 
 fn has_source(found: &ImportedLayers) {
     if found.graph.len() <= MAX_NODES {
-        let _ = decompile(&found.graph, &Options { network: "net".to_owned(), doc: None, classes: false });
+        let _ = decompile(&found.graph, &Options { network: "net".to_owned(), doc: None, classes: false, keep_names: false });
     }
 }

@@ -34,7 +34,12 @@ fn model(file: &str, network: &str) -> Checked {
 }
 
 fn options(network: &str) -> Options {
-    Options { network: network.to_string(), doc: Some(format!("Imported from {network}.onnx.")), classes: true }
+    Options {
+        network: network.to_string(),
+        doc: Some(format!("Imported from {network}.onnx.")),
+        classes: true,
+        keep_names: false,
+    }
 }
 
 /// What the recovered source compiles to.
@@ -298,8 +303,11 @@ fn names_that_are_taken_or_mean_something_else_are_changed() {
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let (checked, _) = b.finish(&[("1 2", x)]);
-    let found =
-        decompile(checked.graph(), &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
+    let found = decompile(
+        checked.graph(),
+        &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true, keep_names: false },
+    )
+    .unwrap();
     assert_eq!(found.network, "net");
     assert_eq!(found.layers.len(), 3);
     assert!(found.source.contains("/// a b\n"), "{}", found.source);

@@ -26,5 +26,7 @@ mod onnx_conformance;
 mod onnx_file;
 mod onnx_functions;
 mod onnx_layers;
+mod onnx_options;
+mod onnx_patterns;
 mod preprocess;
 mod torch;

@@ -2,55 +2,10 @@
 
 #![cfg(feature = "onnx")]
 
-use std::path::Path;
+use ndarray::{Array, Axis};
+use resnetc::internal::formats::onnx::proto::{AttributeProto, TensorProto};
 
-use ndarray::{Array, ArrayD, Axis};
-use prost::Message;
-use resnetc::internal::base::mmap::Bytes;
-use resnetc::internal::check;
-use resnetc::internal::formats::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
-use resnetc::internal::formats::onnx::{Imported, OnnxError, ReadOptions, read};
-use resnetc::internal::runtime::interp;
-
-use crate::onnx_file::{model, node, value};
-
-fn import(node: Vec<NodeProto>, initializer: Vec<TensorProto>, sizes: &[i64]) -> Result<Imported, OnnxError> {
-    let graph =
-        GraphProto { node, initializer, input: vec![value("x", sizes)], output: vec![value("y", &[0])], ..GraphProto::default() };
-    read(&Bytes::from(model(graph).encode_to_vec()), Path::new("/nowhere"), &ReadOptions::default())
-}
-
-fn numbers(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    TensorProto {
-        name: Some(name.into()),
-        dims: dims.to_vec(),
-        data_type: Some(1),
-        raw_data: Some(bytes.into()),
-        ..TensorProto::default()
-    }
-}
-
-fn with_ints(mut node: NodeProto, name: &str, ints: &[i64]) -> NodeProto {
-    node.attribute.push(AttributeProto { name: Some(name.into()), ints: ints.to_vec(), ..AttributeProto::default() });
-    node
-}
-
-/// An input, and what the network computes of it.
-fn run(imported: &Imported, sizes: &[usize]) -> (ArrayD<f32>, ArrayD<f32>) {
-    let checked = check::check(imported.network("net"), &mut Vec::new()).unwrap();
-    let x =
-        Array::from_shape_fn(sizes, |index| (index[0] * 5 + index[1] * 3 + index[sizes.len() - 1] * 7) as f32 % 11.0 / 4.0 - 1.0);
-    let results = interp::run(&checked.canonical(), &imported.params(), &[("x", x.view())]).unwrap();
-    let y = results.get("y").unwrap().clone();
-    (x, y)
-}
-
-fn assert_near(found: &ArrayD<f32>, expected: &ArrayD<f32>) {
-    assert_eq!(found.shape(), expected.shape());
-    let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(off < 1e-5, "off by {off}");
-}
+use crate::onnx_file::{assert_near, import, node, numbers, run, with_ints};
 
 /// A factor or a summand belongs to the layer before it only if nothing else reads that layer, under any name.
 #[test]

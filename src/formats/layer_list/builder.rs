@@ -85,7 +85,7 @@ impl Builder {
         if self.graph.len() >= MAX_NODES {
             return Err(format!("the network would have more than {MAX_NODES} operators"));
         }
-        let name: String = clean(name).chars().take(MAX_NAME).collect();
+        let name = clean(&name.chars().take(MAX_NAME).collect::<String>());
         let name = self.names.fresh(if name.is_empty() { op.word().to_owned() } else { name });
         let origin = Origin { span: self.span, frame: None };
         let reads: Vec<Value> = operands.iter().map(|x| x.value).collect();

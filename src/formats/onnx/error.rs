@@ -45,6 +45,14 @@ pub enum OnnxError {
         /// Why it cannot be read.
         reason: String,
     },
+    /// No node computes a value that was asked for.
+    #[error("the ONNX file has no value `{name}`{}", hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}")))]
+    NoValue {
+        /// The name.
+        name: String,
+        /// A similar name, or the outputs.
+        hint: Option<String>,
+    },
     /// The language cannot express the network.
     #[error("{0}")]
     Unsupported(Unsupported),

@@ -13,4 +13,4 @@ pub mod proto;
 
 pub use error::{OnnxError, Unsupported, UnsupportedRow};
 pub use export::{ExportError, ExportOptions, Exported, FIRST_OPSET, LAST_OPSET, Source, write};
-pub use import::{Imported, ReadOptions, open, read, read_tensor};
+pub use import::{Imported, ReadOptions, open, open_with, read, read_tensor};

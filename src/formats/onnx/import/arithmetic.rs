@@ -20,8 +20,14 @@ impl Importer<'_> {
             if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, true)? {
                 return Ok(y);
             }
+            if let Some(y) = self.learned(call, slot, &x, Binary::Add)? {
+                return Ok(y);
+            }
             let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, PerChannel::One(1.0), shift);
+        }
+        if let Some(y) = self.learned_number(call, Binary::Add)? {
+            return Ok(y);
         }
         let terms = self.terms(call)?;
         let flows: Option<Vec<&Flow>> = terms.iter().map(Term::flow).collect();
@@ -39,6 +45,7 @@ impl Importer<'_> {
 
     /// The sum of two values.
     pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<Flow> {
+        let (a, b) = self.spread(call, a, b)?;
         if has_single_channel(&a, &b) {
             return self.pointwise(call, "sum", &[Term::Flow(a), Term::Flow(b)], |b, x| chain(b, Binary::Add, x));
         }
@@ -66,8 +73,14 @@ impl Importer<'_> {
             if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, false)? {
                 return Ok(y);
             }
+            if let Some(y) = self.learned(call, slot, &x, Binary::Mul)? {
+                return Ok(y);
+            }
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, scale, PerChannel::One(0.0));
+        }
+        if let Some(y) = self.learned_number(call, Binary::Mul)? {
+            return Ok(y);
         }
         let terms = self.terms(call)?;
         let [Term::Flow(a), Term::Flow(b)] = &terms[..] else {
@@ -82,10 +95,12 @@ impl Importer<'_> {
                 return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[x, gate]);
             }
         }
-        if has_single_channel(a, b) {
+        let (a, b) = self.spread(call, a.clone(), b.clone())?;
+        if has_single_channel(&a, &b) {
+            let terms = [Term::Flow(a), Term::Flow(b)];
             return self.pointwise(call, "multiply", &terms, |b, x| chain(b, Binary::Mul, x));
         }
-        let (a, b) = self.broadcast(call, a.clone(), b.clone())?;
+        let (a, b) = self.broadcast(call, a, b)?;
         self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&a, &b])
     }
 

@@ -69,7 +69,7 @@ impl Axes {
         let mut next = self.clone();
         let mut parts: VecDeque<usize> = self.axes.iter().flatten().copied().collect();
         next.axes = Vec::with_capacity(goal.len());
-        let cannot = || format!("it splits the axes of {:?} to {goal:?}", self.dims());
+        let cannot = || format!("a reshape that is no flatten: {} to {}", sizes_text(&self.dims()), sizes_text(goal));
         for &size in goal {
             let (mut own, mut rest) = (Vec::new(), size);
             while rest > 1 {
@@ -151,6 +151,25 @@ impl Axes {
     /// Whether every value stays where it is in a sample.
     pub fn keeps_order(&self) -> bool {
         self.moves([1; 3]).keeps_order()
+    }
+
+    /// Something if the channels are all that is left without these axes (by their numbers in the file), which are the places of a
+    /// feature map.
+    pub fn without_places(&self, axes: &[usize]) -> Option<()> {
+        let is_map = self.x.dims().len() > 1;
+        let left = (0..self.axes.len()).filter(|axis| !axes.contains(&(self.x.lead + axis)));
+        let parts: Vec<usize> =
+            left.flat_map(|axis| self.axes[axis].iter().copied()).filter(|&part| self.sizes[part] != 1).collect();
+        // the channels are the first parts, in order
+        let count = parts.len();
+        let channels = parts.iter().try_fold(1usize, |product, &part| product.checked_mul(self.sizes[part]))?;
+        let in_order = parts.iter().copied().eq((0..self.sizes.len()).filter(|&part| self.sizes[part] != 1).take(count));
+        (is_map && in_order && self.x.shape.channels() == Some(channels)).then_some(())
+    }
+
+    /// What became of the value, in words: `1024 x 7 x 7 as 2 x 512 x 49`.
+    pub fn change(&self) -> String {
+        format!("{} as {}", self.x.shape, sizes_text(&self.dims()))
     }
 
     /// The groups of channels, if its first axis is that of groups.
@@ -243,6 +262,16 @@ fn divides(rearrange: &Rearrange, [c, h, w]: [usize; 3]) -> bool {
         Rearrange::DepthToSpace(Squares { side, .. }) => c.is_multiple_of(side.saturating_mul(side)),
         Rearrange::Transpose(_) | Rearrange::Reshape(_) => true,
     }
+}
+
+/// Sizes as a shape is written: `2 x 512 x 49`.
+pub(super) fn sizes_text(sizes: &[usize]) -> String {
+    let text = |size: &usize| match FREE.iter().position(|free| free == size) {
+        Some(0) => "H".to_owned(),
+        Some(_) => "W".to_owned(),
+        None => size.to_string(),
+    };
+    sizes.iter().map(text).collect::<Vec<_>>().join(" x ")
 }
 
 /// A size as a number.

@@ -58,12 +58,4 @@ impl Importer<'_> {
         let channels = x.shape.channels().unwrap_or(0);
         Ok(Known::Axes(Axes::of(y).reshaped(&[1, channels])?))
     }
-
-    /// A function of each element of a value with any axes, such as the gate after a convolution along the channels; `None` for other
-    /// operands.
-    pub(super) fn activation_of_axes(&mut self, call: &Call<'_>) -> Option<ImportResult<Known>> {
-        let Some(Known::Axes(axes)) = self.known(call, 0).cloned() else { return None };
-        let is_unary = matches!(call.node.op_type(), "Sigmoid" | "HardSigmoid" | "Relu" | "Tanh") && call.node.input.len() == 1;
-        is_unary.then(|| self.activation_of(call, &axes.x).map(|y| Known::Axes(axes.on(y))))
-    }
 }

@@ -1,6 +1,7 @@
 //! Feature maps whose channels come last, between two transpositions: PyTorch computes layer norms and linear layers on them. Here
 //! they are the same maps with the channels first.
 
+use super::super::proto::{GraphProto, ValueInfoProto};
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
@@ -9,6 +10,38 @@ use super::readers::ELEMENTWISE;
 use super::values::Known;
 use crate::base::tensor::Tensor;
 use crate::ir::{Conv, Op};
+
+/// The largest number of channels of an image that comes with its channels last.
+const IMAGE_CHANNELS: i64 = 4;
+
+/// Whether an input is an image whose channels come last, as in TensorFlow, and is turned before anything but elementwise operators
+/// reads it.
+pub(super) fn is_turned(graph: &GraphProto, input: &ValueInfoProto) -> bool {
+    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+    let Some([_, _, _, channels]) = tensor.and_then(|t| t.shape.as_ref()).map(|shape| &shape.dim[..]) else { return false };
+    if !channels.dim_value.is_some_and(|n| (1..=IMAGE_CHANNELS).contains(&n)) {
+        return false;
+    }
+    let (mut open, mut found) = (vec![input.name()], false);
+    // a chain of a few steps: `(x - mean) / std`
+    for _ in 0..MAX_STEPS {
+        let Some(name) = open.pop() else { return found };
+        if graph.output.iter().any(|output| output.name() == name) {
+            return false;
+        }
+        for node in graph.node.iter().filter(|node| node.input.iter().any(|input| input == name)) {
+            match node.op_type() {
+                "Transpose" if Call::new(node, 0).ints("perm") == Some(&[0, 3, 1, 2]) => found = true,
+                op if ELEMENTWISE.contains(&op) => open.extend(node.output.first().map(String::as_str)),
+                _ => return false,
+            }
+        }
+    }
+    false
+}
+
+/// The maximum number of operators before an input is turned.
+const MAX_STEPS: usize = 16;
 
 impl Importer<'_> {
     /// Whether a transposition puts the channels last, or back in front if they are.
@@ -32,11 +65,42 @@ impl Importer<'_> {
             "ReduceMean" | "ReduceMax" if matches!(self.reduces(call, &x, x.rank() - 1), Ok(true)) => {
                 self.over_channels(call, &x).map(last)
             }
+            "ReduceMean" | "ReduceMax" | "ReduceSum" => self.whole_map_of_last(call, &x),
             "LayerNormalization" => self.layer_norm_of_places(call, &x).map(last),
             "MatMul" if matches!(self.known(call, 0), Some(Known::ChannelsLast(_))) => self.pointwise_conv(call, &x).map(last),
+            "Concat" => self.concat_of_last(call, &x).map(last),
             op if ELEMENTWISE.contains(&op) => self.in_front(call, &x),
             _ => Err(format!("it reads {} with the channels last", x.shape)),
         })
+    }
+
+    /// A reduction over the rows and columns, which come before the channels.
+    fn whole_map_of_last(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Known> {
+        let axes = self.list(call, "axes", 1)?.unwrap_or_default();
+        let mut counted = axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?;
+        counted.sort_unstable();
+        if !counted.iter().copied().eq(x.lead..x.rank() - 1) {
+            return Err(format!("it reduces the axes {axes:?} of {} with the channels last", x.shape));
+        }
+        let keeps = call.int("keepdims") != Some(0);
+        let y = self.whole_map(call, call.node.op_type(), x, keeps)?;
+        Ok(if keeps { Known::ChannelsLast(y) } else { Known::Value(y) })
+    }
+
+    /// A concatenation of the channels, which come last.
+    fn concat_of_last(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
+        let flow = |slot: usize| match self.known(call, slot) {
+            Some(Known::ChannelsLast(flow)) => Ok(flow.clone()),
+            _ => Err("it concatenates values with the channels first and last".to_owned()),
+        };
+        let flows = (0..call.node.input.len()).map(flow).collect::<Result<Vec<_>, _>>()?;
+        if x.axis(call.int("axis").unwrap_or(1))? + 1 != x.rank() {
+            return Err("it concatenates rows or columns".to_owned());
+        }
+        match &flows[..] {
+            [one] => Ok(one.clone()),
+            flows => self.add(call, Op::Concat, &flows.iter().collect::<Vec<_>>()),
+        }
     }
 
     /// A linear layer at every place: a 1x1 convolution.

@@ -11,17 +11,27 @@ use crate::ir::Op;
 pub(super) type ImportResult<T> = Result<T, String>;
 
 impl Importer<'_> {
+    /// The results of a node.
+    pub(super) fn results(&mut self, call: &Call<'_>) -> ImportResult<Vec<Known>> {
+        let mut operands = call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
+        if operands.all(|known| matches!(known, Known::Tensor(..) | Known::Sizes(..))) {
+            if let Some(known) = self.fold(call)? {
+                return Ok(vec![known]);
+            }
+            if let Some(results) = self.evaluated(call)? {
+                return Ok(results);
+            }
+        }
+        match call.node.op_type() {
+            "Split" => self.split(call),
+            _ => self.call(call).map(|known| vec![known]),
+        }
+    }
+
+    /// The result of a node that has one.
     pub(super) fn call(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let op = call.node.op_type();
-        let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
-        let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows = operands().any(|known| !matches!(known, Known::Tensor(..) | Known::Sizes(..) | Known::Failed));
-        if !flows
-            && !failed
-            && let Some(known) = self.fold(call)?
-        {
-            return Ok(known);
-        }
+        let failed = call.node.input.iter().any(|name| matches!(self.values.get(name.as_str()), Some(Known::Failed)));
         if !failed && let Some(result) = self.channels_last(call) {
             return result;
         }
@@ -31,7 +41,7 @@ impl Importer<'_> {
         if !failed && let Some(result) = self.of_powers(call) {
             return result;
         }
-        if !failed && let Some(result) = self.activation_of_axes(call) {
+        if !failed && let Some(result) = self.of_arms(call) {
             return result;
         }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
@@ -67,10 +77,11 @@ impl Importer<'_> {
             "Cast" => return self.cast(call),
             "IsNaN" => return self.is_nan(call),
             "Not" | "And" | "Or" => return self.logic(call),
-            "Softmax" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" if failed => return Err(String::new()),
+            "Softmax" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Gather" if failed => return Err(String::new()),
             "Softmax" => return self.softmax(call),
             "Reshape" => return self.reshape(call),
             "Transpose" => return self.transpose(call),
+            "Gather" => return self.gather(call),
             "Squeeze" => return self.squeeze(call),
             "Unsqueeze" => return self.unsqueeze(call),
             "SpaceToDepth" | "DepthToSpace" => Self::squares,
@@ -78,7 +89,11 @@ impl Importer<'_> {
             "AveragePool" => Self::average_pool,
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
             "GlobalMaxPool" => |this, call| this.one(call, Op::GlobalMaxPool),
-            "ReduceMean" | "ReduceMax" => Self::reduce,
+            "ReduceMean" | "ReduceMax" | "ReduceSum" | "QuantizeLinear" | "DequantizeLinear" if failed => {
+                return Err(String::new());
+            }
+            "ReduceMean" | "ReduceMax" | "ReduceSum" => return self.reduce(call),
+            "QuantizeLinear" | "DequantizeLinear" => return self.unquantized(call),
             "ReduceL2" if failed => return Err(String::new()),
             "ReduceL2" => return self.l2(call),
             "LpNormalization" => Self::lp_normalization,
@@ -118,9 +133,10 @@ impl Importer<'_> {
                 Err("it reads a value padded with the smallest number, which only max pools support".to_owned())
             }
             Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
-            Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
+            Some(Known::Axes(axes)) => Err(format!("it reads {}", axes.change())),
             Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
             Some(Known::Norm(..)) => Err(format!("its operand {slot} is a norm, which only its values may be divided by")),
+            Some(Known::Half(half)) => Err(format!("it reads {} reduced over the rows or columns alone", half.x.shape)),
             Some(Known::Powers(_)) => Err(format!("its operand {slot} is a power that only a mean of all places reads")),
             Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),
             Some(_) => Err(format!("its operand {slot} is a constant")),

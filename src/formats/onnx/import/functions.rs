@@ -6,7 +6,6 @@ use super::arithmetic::chain;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Flow;
-use super::values::Known;
 use crate::base::tensor::Tensor;
 use crate::elaborate::prelude;
 use crate::elementwise::{Binary, Builder, Comparison, Register, Unary};
@@ -27,35 +26,11 @@ impl Importer<'_> {
         self.pointwise(call, "activation", &[x], make)
     }
 
-    /// The function of the library that an operator computes, of this value.
-    pub(super) fn activation_of(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
-        let function = called(call).ok_or("its attributes are not supported")?;
-        self.add(call, function.into(), &[x])
-    }
-
     /// An operator that is one of a program's functions of one value.
     pub(super) fn unary(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.term(call, 0)?;
         let op = call.node.op_type().to_owned();
         self.pointwise(call, "unary", &[x], move |b, x| of_one(b, &op, x.first().copied().unwrap_or(0)))
-    }
-
-    /// The result of an operator on constants that are single numbers.
-    pub(super) fn constant_number(&self, call: &Call<'_>) -> Option<Known> {
-        let mut builder = Builder::new(0);
-        let numbers: Option<Vec<f32>> = (0..call.node.input.len()).map(|slot| self.known(call, slot)?.single()).collect();
-        let numbers = numbers?;
-        let x: Vec<Register> = numbers.iter().map(|&number| builder.constant(number)).collect();
-        let result = match call.node.op_type() {
-            "Add" => chain(&mut builder, Binary::Add, &x),
-            "Sub" => chain(&mut builder, Binary::Sub, &x),
-            "Mul" => chain(&mut builder, Binary::Mul, &x),
-            "Div" => chain(&mut builder, Binary::Div, &x),
-            "Pow" => power(&mut builder, *x.first()?, halves(*numbers.get(1)?)?),
-            op => of_one(&mut builder, op, *x.first()?),
-        };
-        let tensor = Tensor::from_f32(Vec::new(), vec![builder.as_constant(result)?])?;
-        Some(Known::Tensor(call.node.output.first().cloned().unwrap_or_default(), tensor))
     }
 
     /// A minimum or maximum of two or more.
@@ -123,7 +98,7 @@ impl Importer<'_> {
         let parameter = function.learned().next().map(|slot| function.operands[slot].name.clone()).unwrap_or_default();
         let layer = self.layer(call, &name, &function.name);
         let y = self.add_named(function.into(), layer, &[&x])?;
-        self.store(&y, &parameter, slope);
+        self.store_operand(&y, &parameter, slope);
         Ok(y)
     }
 }

@@ -42,8 +42,20 @@ impl Importer<'_> {
         self.tensors.insert(name, tensor);
     }
 
+    /// Stores a learned operand of a function, under the name that the network's parameters have.
+    pub(super) fn store_operand(&mut self, layer: &Flow, operand: &str, tensor: Tensor) {
+        let node = self.graph.node(layer.value.node);
+        let name = if node.op.is_parameter(&node.name) { node.name.clone() } else { format!("{}.{operand}", node.name) };
+        self.tensors.insert(name, tensor);
+    }
+
     pub(super) fn conv(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
-        let filters = self.filters(call)?;
+        let mut filters = self.filters(call)?;
+        let (mut standardize, mut gain) = (None, None);
+        if let Some(own) = self.standardized(&filters) {
+            (filters.name, filters.weight) = (own.name, own.weight);
+            (standardize, gain) = (Some(own.how), own.gain);
+        }
         let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
         let window = self.window(call, x, &filters.kernel)?;
         let channels = x.shape.channels().unwrap_or(0);
@@ -60,10 +72,14 @@ impl Importer<'_> {
             dilation: window.dilation,
             groups,
             bias: filters.bias.is_some(),
-            standardize: None,
+            standardize,
             epilogue: Epilogue::default(),
         });
-        self.convolution(call, op, x, count, filters)
+        let y = self.convolution(call, op, x, count, filters)?;
+        if let Some(gain) = gain {
+            self.store(&y, "gain", gain);
+        }
+        Ok(y)
     }
 
     /// Reads what any convolution has.

@@ -1,11 +1,14 @@
 //! Imports an ONNX file as a graph of the language's operators, with its tensors.
 
 mod arithmetic;
+mod arms;
+mod attention;
 mod axes;
 mod call;
 mod channel_conv;
 mod channels_last;
 mod conditions;
+mod constants;
 mod conv_transpose;
 mod dispatch;
 mod expand;
@@ -13,10 +16,14 @@ mod flow;
 mod functions;
 mod gem;
 mod layers;
+mod learned;
+mod means;
 mod names;
 mod norms;
 mod order;
+mod outputs;
 mod pointwise;
+mod quantized;
 mod readers;
 mod rearrange;
 mod recognize;
@@ -24,6 +31,7 @@ mod reshape;
 mod resize;
 mod shapes;
 mod split;
+mod standardized;
 mod tensors;
 mod values;
 mod windows;
@@ -60,11 +68,15 @@ pub struct ReadOptions {
     pub given: Vec<(String, Tensor)>,
     /// The folder of the actual file, if the ONNX file is a symbolic link. Links to external data may point into it.
     pub linked: Option<PathBuf>,
+    /// The values that become the outputs, instead of those of the file; none for those.
+    pub outputs: Vec<String>,
+    /// Whether parameters keep the names of the file, so that the state dict that it was exported from can be loaded.
+    pub keep_names: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> ReadOptions {
-        ReadOptions { batch_axes: 1, given: Vec::new(), linked: None }
+        ReadOptions { batch_axes: 1, given: Vec::new(), linked: None, outputs: Vec::new(), keep_names: false }
     }
 }
 
@@ -127,14 +139,17 @@ impl Imported {
 
 /// Opens an ONNX file.
 pub fn open(path: &Path) -> Result<Imported, OnnxError> {
+    open_with(path, &ReadOptions::default())
+}
+
+/// Opens an ONNX file with options.
+pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Imported, OnnxError> {
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let linked = std::fs::canonicalize(path).ok().and_then(|real| Some(real.parent()?.to_owned()));
-    read(&bytes, folder, &ReadOptions { linked, ..ReadOptions::default() }).map_err(|error| {
-        match (&error, kind::of_model(&bytes)) {
-            (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
-            _ => error,
-        }
+    read(&bytes, folder, &ReadOptions { linked, ..options.clone() }).map_err(|error| match (&error, kind::of_model(&bytes)) {
+        (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
+        _ => error,
     })
 }
 
@@ -145,7 +160,10 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
     limits::check(file)?;
     // the values of tensors become slices of these bytes, which are slices of the file
     let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
-    let model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
+    let mut model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
+    if let Some(graph) = model.graph.as_mut().filter(|_| !options.outputs.is_empty()) {
+        outputs::cut(graph, &options.outputs)?;
+    }
     let graph = model.graph.as_ref().ok_or_else(|| damaged("it contains no graph".to_owned()))?;
     if model.opset_import.is_empty() {
         return Err(damaged("it does not state its opset version".to_owned()));
@@ -214,9 +232,24 @@ struct Importer<'a> {
     operands: HashMap<&'a str, &'a str>,
     /// Values that only operators read which take channels that come last.
     channels_last: HashSet<&'a str>,
+    /// The outputs.
+    outputs: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
+    keep_names: bool,
+    /// The tensors of the file, if their names are kept.
+    originals: HashMap<&'a str, Tensor>,
+    /// The weight of the file that each computed constant comes from, if names are kept.
+    weights: HashMap<String, String>,
+    /// Whether the channels of an input come last in the file, and first here.
+    is_turned: bool,
+    /// The shapes of values that the file states.
+    stated: HashMap<&'a str, &'a ValueInfoProto>,
+    /// The number of values that constants took to evaluate.
+    work: usize,
+    /// How often each value is still read by nodes that follow, or as an output.
+    left: HashMap<&'a str, usize>,
     /// The sizes of the batch axes, if the file states them.
     batch: Vec<Option<i64>>,
     name: &'a str,
@@ -247,6 +280,7 @@ impl<'a> Importer<'a> {
             graph: Graph::default(),
             shapes: Vec::new(),
             values: HashMap::new(),
+            left: uses.clone(),
             uses,
             shared: HashSet::new(),
             tensors: BTreeMap::new(),
@@ -262,8 +296,15 @@ impl<'a> Importer<'a> {
             operands: readers::other_operands(graph),
             any_axes: read_only_by(graph, readers::takes_any_axes),
             channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
+            outputs: graph.output.iter().map(|output| output.name()).collect(),
             normalized,
             opset,
+            keep_names: options.keep_names,
+            originals: HashMap::new(),
+            weights: HashMap::new(),
+            is_turned: false,
+            stated: graph.value_info.iter().map(|info| (info.name(), info)).collect(),
+            work: 0,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
             lines: ranges.into_iter().map(|range| Span::new(file, range)).collect(),
@@ -287,6 +328,9 @@ impl<'a> Importer<'a> {
                 continue;
             }
             let tensor = reader.read(proto)?;
+            if options.keep_names {
+                self.originals.insert(name, tensor.clone());
+            }
             if self.values.insert(name, Known::Tensor(name.to_owned(), tensor)).is_some() {
                 return Err(OnnxError::Damaged { reason: format!("two tensors are named `{name}`") });
             }
@@ -320,11 +364,18 @@ impl<'a> Importer<'a> {
             if lead == 0 && axes(input) > 3 && is_only_flattened(graph, name, axes(input)) {
                 self.rows.insert(name);
             }
-            let known = match self.input(input, lead, rank) {
+            let is_turned = lead == 1 && channels_last::is_turned(graph, input);
+            let known = match self.input(input, lead, rank, is_turned) {
                 Ok(shape) => {
                     let node = self.names.fresh(name.to_owned());
                     let value: Value = self.push(Op::Input(shape.clone()), node, &[], shape.clone()).into();
-                    Known::Value(Flow { value, shape, lead })
+                    if is_turned {
+                        self.notes.insert(format!("the channels of `{name}` come last in the file; here it is {shape}"));
+                        self.is_turned = true;
+                        Known::ChannelsLast(Flow { value, shape, lead })
+                    } else {
+                        Known::Value(Flow { value, shape, lead })
+                    }
                 }
                 Err(reason) => {
                     self.unsupported.add("input", name, reason);
@@ -335,8 +386,8 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`.
-    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize) -> Result<Shape, String> {
+    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`; `is_turned` if its channels come last.
+    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize, is_turned: bool) -> Result<Shape, String> {
         let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is not a tensor")?;
         match DataType::try_from(tensor.elem_type()) {
             Ok(DataType::Float) => {}
@@ -365,6 +416,10 @@ impl<'a> Importer<'a> {
             }
             self.batch[axis] = self.batch[axis].or(number);
         }
+        let mut own: Vec<_> = own.iter().collect();
+        if is_turned {
+            own.rotate_right(1);
+        }
         let mut dims = vec![Dim::Fixed(1); rank.min(3).saturating_sub(own.len())];
         for (i, size) in own.iter().enumerate() {
             let axis = if i + 1 == own.len() { Axis::W } else { Axis::H };
@@ -391,10 +446,7 @@ impl<'a> Importer<'a> {
         if let Some(name) = node.output.iter().find(|name| !name.is_empty() && self.values.contains_key(name.as_str())) {
             return Err(OnnxError::Damaged { reason: format!("two nodes produce `{name}`") });
         }
-        let is_split = !is_function && matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "Split";
-        let result = if is_split {
-            self.split(&call)
-        } else if is_function || !matches!(node.domain(), "" | "ai.onnx") {
+        let result = if is_function || !matches!(node.domain(), "" | "ai.onnx") {
             Err(format!(
                 "it is an operator of {}",
                 if node.domain().is_empty() { "the file itself".to_owned() } else { format!("`{}`", node.domain()) }
@@ -402,7 +454,7 @@ impl<'a> Importer<'a> {
         } else if node.op_type() == "Constant" {
             self.constant(&call, reader)?.map(|known| vec![known])
         } else {
-            self.call(&call).map(|known| vec![known])
+            self.results(&call)
         };
         let results = result.unwrap_or_else(|reason| {
             if !reason.is_empty() {
@@ -411,7 +463,7 @@ impl<'a> Importer<'a> {
             vec![Known::Failed]
         });
         for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let known = results.get(i).cloned().unwrap_or(Known::Failed);
+            let mut known = results.get(i).cloned().unwrap_or(Known::Failed);
             if i >= results.len()
                 && self.uses.contains_key(name.as_str())
                 && !matches!(self.values.get(node.output[0].as_str()), Some(Known::Failed))
@@ -419,12 +471,39 @@ impl<'a> Importer<'a> {
                 let reason = format!("its output `{name}` is read, but only the first output is supported");
                 self.unsupported.add(node.op_type(), &call.name(), reason);
             }
+            if let (Known::Failed, Some(stand_in)) = (&known, self.stand_in(name)) {
+                known = stand_in;
+            }
             if let Some(flow) = known.flow().filter(|_| self.uses.get(name.as_str()) != Some(&1)) {
                 self.shared.insert(flow.value);
             }
             self.values.insert(name, known);
         }
+        self.release(node);
         Ok(())
+    }
+
+    /// A value in the place of one that cannot be expressed, if the file states its shape, so that what reads it is judged too. The
+    /// import fails all the same.
+    fn stand_in(&mut self, name: &'a str) -> Option<Known> {
+        if self.unsupported.rows.is_empty() {
+            return None;
+        }
+        let lead = self.batch.len();
+        let shape = self.input(self.stated.get(name)?, lead, 0, false).ok()?;
+        let value: Value = self.push(Op::Input(shape.clone()), name.to_owned(), &[], shape.clone()).into();
+        Some(Known::Value(Flow { value, shape, lead }))
+    }
+
+    /// Drops the constants that a node was the last to read: evaluated weights take memory.
+    fn release(&mut self, node: &'a NodeProto) {
+        for name in &node.input {
+            let Some(left) = self.left.get_mut(name.as_str()) else { continue };
+            *left = left.saturating_sub(1);
+            if *left == 0 && matches!(self.values.get(name.as_str()), Some(Known::Tensor(..))) {
+                self.values.remove(name.as_str());
+            }
+        }
     }
 
     fn outputs(&mut self, graph: &'a GraphProto) {
@@ -450,6 +529,9 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Norm(..)) => {
                     self.unsupported.add("output", name, "it is a Euclidean norm".to_owned());
+                }
+                Some(Known::Half(_)) => {
+                    self.unsupported.add("output", name, "it is reduced over the rows or columns alone".to_owned());
                 }
                 Some(Known::Powers(_)) => {
                     self.unsupported.add("output", name, "it is a mean of powers".to_owned());

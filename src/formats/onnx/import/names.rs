@@ -1,6 +1,7 @@
 //! Names of layers: from the names of their tensors, which often are torchvision's, or else from the names of nodes.
 
 use super::super::super::names::clean;
+use crate::syntax::words;
 
 /// The layer of a tensor: `layer1.0.conv1` for `layer1.0.conv1.weight`. `None` if the name contains no layer.
 pub(super) fn of_tensor(tensor: &str) -> Option<String> {
@@ -9,6 +10,15 @@ pub(super) fn of_tensor(tensor: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     let is_valid = !layer.is_empty() && layer.chars().all(plain) && layer.split('.').all(|part| !part.is_empty());
     is_valid.then(|| layer.to_owned())
+}
+
+/// The layer and the parameter that a tensor is, other than a layer's weight: `blocks.0.gamma` is a layer of that name and its
+/// parameter `gamma`, and `norm.weight` a layer `norm`. `None` if the name is none of PyTorch's.
+pub(super) fn of_parameter(tensor: &str) -> Option<(String, String)> {
+    let (layer, own) = tensor.rsplit_once('.')?;
+    let is_valid = clean(tensor) == tensor && words::is_name(own) && !words::is_reserved(own) && own != "x";
+    let layer = if matches!(own, "weight" | "bias") { layer } else { tensor };
+    is_valid.then(|| (layer.to_owned(), own.to_owned()))
 }
 
 /// The module in a node name of PyTorch's exporter: `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv`. Other names are used unchanged, except

@@ -69,7 +69,8 @@ impl Importer<'_> {
     fn normalized(&mut self, call: &Call<'_>, x: &Flow, norm: SampleNorm, sizes: &[usize]) -> ImportResult<Flow> {
         let (name, weight) = self.weight(call, 1, "scale")?;
         let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
-        let affine = self.affine_of(&weight, bias.as_ref(), sizes)?;
+        let is_named = self.keep_names && names::of_tensor(&name).is_some();
+        let affine = self.affine_of(&weight, bias.as_ref(), sizes, is_named)?;
         let word = Op::SampleNorm(norm).word().to_owned();
         let layer = match affine {
             Some(_) => self.layer(call, &name, &word),
@@ -83,10 +84,10 @@ impl Importer<'_> {
         Ok(y)
     }
 
-    /// Both as tensors of these sizes; `None` if the weight is 1 and the bias 0 everywhere.
-    fn affine_of(&self, weight: &Tensor, bias: Option<&Tensor>, sizes: &[usize]) -> ImportResult<Affine> {
+    /// Both as tensors of these sizes; `None` if the weight is 1 and the bias 0 everywhere, unless they are kept.
+    fn affine_of(&self, weight: &Tensor, bias: Option<&Tensor>, sizes: &[usize], is_kept: bool) -> ImportResult<Affine> {
         let is_all = |tensor: &Tensor, value: f32| tensor.to_f32().iter().all(|&v| v == value);
-        if is_all(weight, 1.0) && bias.is_none_or(|bias| is_all(bias, 0.0)) {
+        if !is_kept && is_all(weight, 1.0) && bias.is_none_or(|bias| is_all(bias, 0.0)) {
             return Ok(None);
         }
         let len: usize = sizes.iter().product();

@@ -103,6 +103,23 @@ impl Importer<'_> {
         Ok(all)
     }
 
+    /// Two values, where one number for each channel next to one for each place is repeated over the places.
+    pub(super) fn spread(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<(Flow, Flow)> {
+        let is_one = |dims: &[Dim]| dims.iter().all(|dim| *dim == Dim::Fixed(1));
+        let is_outer = |x: &[Dim], y: &[Dim]| {
+            x.len() > 1 && x.len() == y.len() && is_one(&x[1..]) && is_one(&y[..1]) && !is_one(&x[..1]) && !is_one(&y[1..])
+        };
+        let like = || Op::Upsample(Upsample::nearest(Target::Like));
+        if is_outer(a.dims(), b.dims()) {
+            return Ok((self.add(call, like(), &[&a, &b])?, b));
+        }
+        if is_outer(b.dims(), a.dims()) {
+            let b = self.add(call, like(), &[&b, &a])?;
+            return Ok((a, b));
+        }
+        Ok((a, b))
+    }
+
     /// Broadcasts two values to a common shape.
     pub(super) fn broadcast(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<(Flow, Flow)> {
         if a.dims().len() != b.dims().len() || a.dims().iter().zip(b.dims()).all(|(m, n)| m.agrees(*n)) {

@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use super::super::proto::{GraphProto, NodeProto};
 
 /// The operators whose operand may have any axes.
-const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+const READ_ANY_AXES: &[&str] =
+    &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape", "ReduceMean", "ReduceMax", "ReduceSum"];
 
 /// Whether a node takes an operand with any axes in this slot.
 pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
     // a convolution along the channels, or of a 1-D value
     let has_length = || node.attribute.iter().any(|of| of.name() == "kernel_shape" && of.ints.len() == 1);
-    slot == 0 && (READ_ANY_AXES.contains(&node.op_type()) || (node.op_type() == "Conv" && has_length()))
+    node.op_type() == "MatMul"
+        || slot == 0 && (READ_ANY_AXES.contains(&node.op_type()) || (node.op_type() == "Conv" && has_length()))
 }
 
 /// Operators that compute each element on its own.
@@ -51,7 +53,7 @@ pub(super) const ELEMENTWISE: &[&str] = &[
 
 /// Whether an operator takes a value whose channels come last.
 pub(super) fn takes_channels_last(op: &str) -> bool {
-    matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
+    matches!(op, "Transpose" | "LayerNormalization" | "MatMul" | "Split" | "Concat" | "ReduceMean") || ELEMENTWISE.contains(&op)
 }
 
 /// The powers of a graph that only a mean of all places reads, whose only reader is a power again.

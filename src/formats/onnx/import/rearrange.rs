@@ -1,7 +1,7 @@
 //! Imports operators that split, permute and merge axes. Several of them in a row are usually one of the language.
 
 use super::Importer;
-use super::axes::Axes;
+use super::axes::{Axes, sizes_text};
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
@@ -20,6 +20,10 @@ impl Importer<'_> {
     /// The result of a node: axes, if only operators read it that take any, and a value of the network otherwise. What is one
     /// operator of the language is not joined with what follows.
     pub(super) fn settled(&mut self, call: &Call<'_>, axes: Axes) -> ImportResult<Known> {
+        // what follows may take axes that are no feature map
+        if axes.dims().len() > 3 {
+            return Ok(Known::Axes(axes));
+        }
         let keeps_rank = axes.dims().len() == axes.x.dims().len();
         let is_single = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
         let is_whole = is_single && keeps_rank;
@@ -32,7 +36,10 @@ impl Importer<'_> {
     /// The value of the network that has these axes.
     pub(super) fn rearranged(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Flow> {
         let (dims, own) = (axes.dims(), axes.x.dims().len());
-        let none = || format!("its result {dims:?} is no feature map of a shuffle, a transposition or a reshape");
+        let none = || {
+            let what = if axes.keeps_order() { "a reshape that is no flatten" } else { "a transposition that is no shuffle" };
+            format!("{what}: {} to {}", axes.x.shape, sizes_text(&dims))
+        };
         let mut steps = axes.rearrangements().ok_or_else(none)?;
         if let (true, [c, h, w], true) = (steps.is_empty(), &dims[..], own == 1) {
             steps.push(Rearrange::Reshape([*c, *h, *w].map(Some)));
@@ -51,6 +58,9 @@ impl Importer<'_> {
     pub(super) fn reshaped(&mut self, call: &Call<'_>, goal: &[Size]) -> ImportResult<Known> {
         let axes = self.axes(call)?;
         let lead = axes.x.lead;
+        if let ([Size::Number(-1)], 1, [Some(1)]) = (goal, lead, &self.batch[..]) {
+            return Ok(Known::Axes(in_one_row(&axes)?));
+        }
         let moved = || format!("it reshapes {}, and its batch too", axes.x.shape);
         let (batch, own) = goal.split_at_checked(lead).ok_or_else(moved)?;
         let zero_copies = !call.flag("allowzero");
@@ -86,6 +96,19 @@ impl Importer<'_> {
         }
     }
 
+    /// All values in a row, read in order: a reshape, as PyTorch's exporter writes `as_strided`.
+    pub(super) fn gather(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let (Some(Known::Axes(axes)), Some(Known::Tensor(_, indices))) = (self.known(call, 0), self.known(call, 1)) else {
+            return Err("it picks values by their index".to_owned());
+        };
+        let in_order = indices.to_f32().iter().enumerate().all(|(place, &index)| index == place as f32);
+        let (1.., [1, own @ ..], 0, true) = (axes.dims().len(), indices.shape(), axes.x.lead, in_order) else {
+            return Err("it picks values by their index".to_owned());
+        };
+        let back = axes.on(Flow { lead: 1, ..axes.x.clone() }).reshaped(own)?;
+        self.settled(call, back)
+    }
+
     pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let order = call.ints("perm").ok_or("it reverses all axes, the batch too")?;
         if let (Some(Known::Value(x)), Some(name)) = (self.known(call, 0), call.node.output.first())
@@ -93,6 +116,14 @@ impl Importer<'_> {
             && Self::is_channels_last(x, order, false)
         {
             return Ok(Known::ChannelsLast(x.clone()));
+        }
+        if let (Some(Known::Value(x)), Some(name), true) = (self.known(call, 0), call.node.output.first(), self.is_turned)
+            && self.outputs.contains(name.as_str())
+            && Self::is_channels_last(x, order, false)
+        {
+            let x = x.clone();
+            self.notes.insert(format!("the channels of `{name}` come last in the file; here it is {}", x.shape));
+            return Ok(Known::Value(x));
         }
         let axes = self.axes(call)?.transposed(order)?;
         self.settled(call, axes)
@@ -125,6 +156,9 @@ impl Importer<'_> {
 
     /// Softmax over an axis of groups.
     pub(super) fn grouped_softmax(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Known> {
+        if let Some(result) = self.softmax_of_places(call, axes) {
+            return result;
+        }
         let axis = axes.axis(call.int("axis").unwrap_or(-1))?;
         let groups = axes.groups().filter(|_| axis == axes.x.lead && self.opset >= 13);
         let groups = groups
@@ -149,4 +183,10 @@ impl Importer<'_> {
         };
         self.add(call, Op::Rearrange(rearrange), &[&x])
     }
+}
+
+/// All values of a batch of 1 in a row, which has no batch.
+fn in_one_row(axes: &Axes) -> ImportResult<Axes> {
+    let all = axes.dims().iter().fold(1usize, |product, &size| product.saturating_mul(size));
+    axes.on(Flow { lead: 0, ..axes.x.clone() }).reshaped(&[all])
 }

@@ -5,6 +5,7 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Size;
+use super::names;
 use super::tensors::TensorReader;
 use super::values::{Known, MAX_LIST, Rank};
 use crate::base::tensor::Tensor;
@@ -49,35 +50,39 @@ impl Importer<'_> {
         Ok(Known::Sizes(slice(&all, call.int("start"), call.int("end")), Rank::List))
     }
 
-    /// Folds a node whose operands are all constants; `None` if it cannot be folded.
+    /// Follows sizes through a node whose operands are all constants, so that it is known later whose sizes they are; `None` for
+    /// other nodes.
     pub(super) fn fold(&mut self, call: &Call<'_>) -> ImportResult<Option<Known>> {
         let folded = match call.node.op_type() {
-            "Identity" | "Cast" => match self.known(call, 0).cloned() {
-                Some(Known::Tensor(_, tensor)) => {
-                    Some(Known::Tensor(call.node.output.first().cloned().unwrap_or_default(), tensor))
+            "Identity" => match (self.known(call, 0).cloned(), call.node.output.first()) {
+                // exporters store equal parameters once, and name the others so
+                (Some(Known::Tensor(_, tensor)), Some(name)) if names::of_parameter(name).is_some() => {
+                    Some(Known::Tensor(name.clone(), tensor))
                 }
-                other => other,
+                (known, _) => known,
             },
-            "Shape" => match self.known(call, 0) {
-                Some(Known::Tensor(_, tensor)) => {
-                    let all: Vec<Size> = tensor.shape().iter().map(|&n| Size::Number(n as i64)).collect();
-                    Some(Known::Sizes(slice(&all, call.int("start"), call.int("end")), Rank::List))
-                }
-                _ => None,
-            },
+            "Cast"
+                if matches!(call.int("to"), Some(6 | 7))
+                    || self.known(call, 0).is_some_and(|known| known.numbers().is_none()) =>
+            {
+                self.known(call, 0).filter(|known| known.sizes().is_some()).cloned()
+            }
             "Gather" => self.gathered(call),
-            "Unsqueeze" | "Squeeze" | "Reshape" => self.sizes(call, 0).map(|(list, _)| {
-                let rank = if call.node.op_type() == "Squeeze" && list.len() == 1 { Rank::Scalar } else { Rank::List };
+            "Unsqueeze" | "Squeeze" => self.sizes(call, 0).filter(|(list, _)| list.len() == 1).map(|(list, _)| {
+                let rank = if call.node.op_type() == "Squeeze" { Rank::Scalar } else { Rank::List };
                 Known::Sizes(list, rank)
             }),
+            "Reshape" => {
+                let is_list = self.known(call, 1).and_then(Known::numbers).is_some_and(|sizes| sizes.len() == 1);
+                self.sizes(call, 0).filter(|_| is_list).map(|(list, _)| Known::Sizes(list, Rank::List))
+            }
             "Concat" => {
                 let parts: Option<Vec<_>> = (0..call.node.input.len()).map(|slot| self.sizes(call, slot)).collect();
                 let list: Option<Vec<Size>> = parts.map(|parts| parts.into_iter().flat_map(|(list, _)| list).collect());
                 list.map(|list| Known::Sizes(list, Rank::List))
             }
             "Slice" => self.sliced(call),
-            "Add" | "Sub" | "Mul" | "Div" => self.computed(call).or_else(|| self.constant_number(call)),
-            "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Reciprocal" | "Pow" => self.constant_number(call),
+            "Add" | "Sub" | "Mul" | "Div" => self.computed(call),
             _ => None,
         };
         match folded {

@@ -12,9 +12,13 @@ impl Importer<'_> {
         if matches!(self.known(call, 0), Some(Known::Failed)) {
             return Err(String::new());
         }
-        let x = self.flow(call, 0)?;
+        let (x, is_last) = match self.known(call, 0) {
+            Some(Known::ChannelsLast(x)) => (x.clone(), true),
+            _ => (self.flow(call, 0)?, false),
+        };
         let axis = x.axis(call.int("axis").unwrap_or(0))?;
-        let channels = x.shape.channels().filter(|_| axis == x.lead);
+        let own = if is_last { x.rank() - 1 } else { x.lead };
+        let channels = x.shape.channels().filter(|_| axis == own);
         let channels = channels.ok_or_else(|| format!("it splits axis {axis}, but the language's `slice` the channels"))?;
         let counts = match self.list(call, "split", 1)? {
             Some(list) => {
@@ -31,7 +35,8 @@ impl Importer<'_> {
         for (count, name) in counts.into_iter().zip(&call.node.output) {
             // results that nobody reads may be without a name
             let is_read = self.uses.contains_key(name.as_str());
-            let slice = |this: &mut Self| this.add(call, Op::Slice(start..start + count), &[&x]).map(Known::Value);
+            let known = if is_last { Known::ChannelsLast } else { Known::Value };
+            let slice = |this: &mut Self| this.add(call, Op::Slice(start..start + count), &[&x]).map(known);
             results.push(if is_read { slice(self)? } else { Known::Failed });
             start += count;
         }

@@ -2,6 +2,7 @@
 
 use super::axes::Axes;
 use super::flow::{Flow, Size};
+use super::means::HalfReduced;
 use crate::base::tensor::{DType, Tensor};
 use crate::elementwise::Comparison;
 use crate::ir::Sides;
@@ -24,6 +25,8 @@ pub(super) enum Known {
     Grouped(Flow, usize),
     /// The Euclidean norm of a value's channels, or this number if that is larger.
     Norm(Flow, f32),
+    /// A feature map that is reduced over one of its axes, before the other one.
+    Half(HalfReduced),
     /// Powers of a value, or their mean.
     Powers(Powers),
     /// A constant, with the name of its initializer.
@@ -105,6 +108,7 @@ impl Known {
             | Known::Norm(flow, _)
             | Known::Lowest(flow, _) => Some(flow),
             Known::Axes(axes) => Some(&axes.x),
+            Known::Half(half) => Some(&half.x),
             Known::Powers(powers) => Some(&powers.x),
             Known::Tensor(..) | Known::Sizes(..) | Known::Condition(_) | Known::Failed => None,
         }
@@ -136,6 +140,7 @@ impl Known {
             | Known::Norm(..)
             | Known::Powers(_)
             | Known::Lowest(..)
+            | Known::Half(_)
             | Known::Condition(_)
             | Known::Failed => None,
         }

@@ -105,27 +105,6 @@ impl Importer<'_> {
         })
     }
 
-    /// A global average or maximum, or that of the channels of each place.
-    pub(super) fn reduce(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
-        if self.is_over_channels(call, &x)? {
-            return self.over_channels(call, &x);
-        }
-        let axes = self.list(call, "axes", 1)?.unwrap_or_default();
-        let mut counted = axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?;
-        counted.sort_unstable();
-        let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
-        if map.is_empty() || counted != map {
-            return Err(format!(
-                "it reduces the axes {axes:?} of {}, but only reductions over the channels or over all spatial axes are supported",
-                x.rank()
-            ));
-        }
-        let op = if call.node.op_type() == "ReduceMax" { Op::GlobalMaxPool } else { Op::AdaptiveAvgPool([1, 1]) };
-        let y = self.add(call, op, &[&x])?;
-        if call.int("keepdims") == Some(0) { self.add(call, Op::Flatten, &[&y]) } else { Ok(y) }
-    }
-
     pub(super) fn pad(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let x = self.flow(call, 0)?;
         let mode = match call.text("mode", "constant") {
@@ -150,7 +129,7 @@ impl Importer<'_> {
                 continue;
             }
             let [Ok(before), Ok(after)] = around.map(usize::try_from) else {
-                return Err("it has negative pads, which crop".to_owned());
+                return Err("a crop: its pads are negative".to_owned());
             };
             match axis.checked_sub(x.lead) {
                 None => return Err("it pads the batch".to_owned()),

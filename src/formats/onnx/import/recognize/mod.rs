@@ -100,10 +100,11 @@ impl Importer<'_> {
         self.graph.remove(node);
     }
 
-    /// Whether a node is elementwise and no call of a function of the library.
+    /// Whether a node is elementwise, without parameters, and no call of a function of the library.
     fn is_arithmetic(&self, node: NodeId) -> bool {
         let op = &self.graph.node(node).op;
-        op.is_add() || op.is_mul() || op.as_elementwise().is_some_and(|function| !prelude::has(&function.name))
+        let is_free = |function: &Elementwise| !prelude::has(&function.name) && function.learned().next().is_none();
+        op.is_add() || op.is_mul() || op.as_elementwise().is_some_and(|function| is_free(function))
     }
 
     /// Puts an operator in the place of a region.

@@ -110,10 +110,10 @@ impl Importer<'_> {
             size => usize::try_from(size).map(Some).map_err(|_| format!("its size {size} is negative")),
         };
         match dims[..] {
-            [0 | -1 | 1, features] if features == -1 || usize::try_from(features) == Ok(x.values()) => {
+            [-1..=1, features] if features == -1 || usize::try_from(features) == Ok(x.values()) => {
                 self.build.flat(&x, layer.name)
             }
-            [0 | -1 | 1, _, _, _] => {
+            [-1..=1, _, _, _] => {
                 let sizes = [size(1)?, size(2)?, size(3)?];
                 self.build.add(Op::Rearrange(Rearrange::Reshape(sizes)), layer.name, &[&x])
             }

@@ -112,7 +112,7 @@ fn filters(param: Fields<'_>, x: &Flow, depthwise: bool) -> Imported<(usize, usi
     if param.int("axis", 1)? != 1 || x.map().is_none() {
         return Err(format!("it convolves {}, but must convolve channels x height x width", x.shown()));
     }
-    if groups == 0 || x.channels() % groups != 0 || filters % groups != 0 {
+    if groups == 0 || !x.channels().is_multiple_of(groups) || filters % groups != 0 {
         return Err(format!("its {groups} groups do not divide {} channels and {filters} filters", x.channels()));
     }
     Ok((filters, groups, param.flag("bias_term", true)?))

@@ -63,7 +63,7 @@ impl Importer {
         if x.map().is_none() {
             return Err(format!("it convolves {}, but must convolve channels x height x width", x.shown()).into());
         }
-        if x.channels() % groups != 0 || filters % groups != 0 {
+        if !x.channels().is_multiple_of(groups) || filters % groups != 0 {
             return Err(format!("its {groups} groups do not divide {} channels and {filters} filters", x.channels()).into());
         }
         let op = Op::Conv(Conv {

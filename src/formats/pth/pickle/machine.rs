@@ -121,9 +121,8 @@ impl<'a> Machine<'a> {
     /// those of a tensor or parameter are what Python code has added.
     pub fn build(&mut self) -> Result<(), Fault> {
         let state = self.pop()?;
-        match self.top()? {
-            Some(Object::Instance(instance)) => instance.state = state,
-            Some(_) | None => {}
+        if let Some(Object::Instance(instance)) = self.top()? {
+            instance.state = state
         }
         Ok(())
     }

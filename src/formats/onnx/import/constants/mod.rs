@@ -173,8 +173,8 @@ fn constant_of_shape(call: &Call<'_>, sizes: &Array) -> Option<Array> {
 fn range(start: &Array, limit: &Array, step: &Array) -> Option<Array> {
     const MAX_LEN: f64 = 65536.0;
     let (from, to, by) = (start.single()?, limit.single()?, step.single().filter(|&by| by != 0.0)?);
-    let len = ((to - from) / by).ceil().max(0.0);
-    if !(len <= MAX_LEN) {
+    let len = ((to - from) / by).ceil();
+    if len.is_nan() || len > MAX_LEN {
         return None;
     }
     let values: Vec<f64> = (0..len as usize).map(|i| from + i as f64 * by).collect();

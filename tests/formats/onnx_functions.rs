@@ -43,7 +43,7 @@ const EXPECTED: [&str; 30] = [
     "softplus",
     "softplus beta 2",
     "hardsigmoid",
-    "clamp min 0, max 6",
+    "relu6",
     "tanh",
     "softsign",
     "logsigmoid",

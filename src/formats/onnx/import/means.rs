@@ -6,18 +6,8 @@ use super::axes::Axes;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::Flow;
-use super::values::Known;
+use super::values::{HalfReduced, Known};
 use crate::ir::Op;
-
-/// A reduction over one axis of a feature map that waits for the other one.
-#[derive(Clone, Debug)]
-pub(super) struct HalfReduced {
-    pub x: Flow,
-    op: String,
-    /// The axis of the sample that is left: 1 for rows, 2 for columns.
-    left: usize,
-    keeps: bool,
-}
 
 impl Importer<'_> {
     /// A global average, sum or maximum, that of the channels of each place, or half of one over the whole map.
@@ -43,6 +33,7 @@ impl Importer<'_> {
                 let left = if axis == map[0] { 2 } else { 1 };
                 Ok(Known::Half(HalfReduced { x, op: op.to_owned(), left, keeps }))
             }
+            _ if axes.is_empty() => Err("it reduces all axes, the batch too".to_owned()),
             _ => Err(format!(
                 "it reduces the axes {axes:?} of {}, but only reductions over the channels or over all spatial axes are supported",
                 x.rank()

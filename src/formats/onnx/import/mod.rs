@@ -33,6 +33,7 @@ mod shapes;
 mod split;
 mod standardized;
 mod tensors;
+mod turned;
 mod values;
 mod windows;
 
@@ -364,7 +365,7 @@ impl<'a> Importer<'a> {
             if lead == 0 && axes(input) > 3 && is_only_flattened(graph, name, axes(input)) {
                 self.rows.insert(name);
             }
-            let is_turned = lead == 1 && channels_last::is_turned(graph, input);
+            let is_turned = lead == 1 && turned::is_turned(graph, input);
             let known = match self.input(input, lead, rank, is_turned) {
                 Ok(shape) => {
                     let node = self.names.fresh(name.to_owned());

@@ -2,13 +2,22 @@
 
 use super::axes::Axes;
 use super::flow::{Flow, Size};
-use super::means::HalfReduced;
 use crate::base::tensor::{DType, Tensor};
 use crate::elementwise::Comparison;
 use crate::ir::Sides;
 
 /// The maximum length of tracked integer lists: shapes, axes, pads.
 pub(super) const MAX_LIST: usize = 64;
+
+/// A reduction over one axis of a feature map that waits for the other one.
+#[derive(Clone, Debug)]
+pub(super) struct HalfReduced {
+    pub x: Flow,
+    pub op: String,
+    /// The axis of the sample that is left: 1 for rows, 2 for columns.
+    pub left: usize,
+    pub keeps: bool,
+}
 
 /// A value of the file.
 #[derive(Clone, Debug)]

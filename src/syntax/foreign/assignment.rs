@@ -82,9 +82,9 @@ fn of_number(name: &str, value: &str) -> Option<String> {
         if name == "shortcut" {
             return Some("leave this out: in a block, `add shortcut` adds its input by the current policy".to_owned());
         }
-        let reads = "names the current value, to be joined later (`add identity`)";
         return Some(format!(
-            "write `branch {name} {{ }}`, which {reads}; in a block, `add shortcut` adds its input without a name"
+            "write `branch {name} {{ }}`, which names the current value, to be joined later (`add {name}`); in a block, `add \
+             shortcut` adds its input without a name"
         ));
     }
     if value.contains(".size(") || value.contains(".shape") {

@@ -233,12 +233,12 @@ mod tests {
     #[test]
     fn every_format_is_read() {
         let color = |x: u32, y: u32| image::Rgb([40 * (x % 4) as u8, 60 * (y % 3) as u8, 200]);
-        let picture = DynamicImage::ImageRgb8(image::RgbImage::from_fn(12, 9, color));
-        let expected = picture.to_rgb8().into_raw();
+        let original = DynamicImage::ImageRgb8(image::RgbImage::from_fn(12, 9, color));
+        let expected = original.to_rgb8().into_raw();
         for format in FORMATS {
             let mut bytes = Cursor::new(Vec::new());
-            picture.write_to(&mut bytes, format).unwrap();
-            let path = Path::new("picture");
+            original.write_to(&mut bytes, format).unwrap();
+            let path = Path::new("image");
             let pixels = decode(Cursor::new(bytes.get_ref()), path).unwrap();
             assert_eq!((pixels.width, pixels.height, pixels.channels), (12, 9, 3), "{format:?}");
             assert_eq!(size_of(Cursor::new(bytes.get_ref()), path).unwrap(), [9, 12]);

@@ -74,17 +74,12 @@ impl Importer {
             bias: !normalized,
             ..Conv::pointwise(filters)
         });
-        let mut y = self.build.add(op, &format!("conv{index}"), &[x])?;
+        let y = self.build.add(op, &format!("conv{index}"), &[x])?;
         let bias = self.tensor(&[filters])?;
         let norm = if normalized { self.norm_tensors(filters)? } else { None };
         let weight = self.tensor(&[filters, x.channels() / groups, size, size])?;
         self.store(&y, "weight", weight);
-        if normalized {
-            y = self.norm(index, &y, bias, norm)?;
-        } else {
-            self.store(&y, "bias", bias);
-        }
-        self.activated(index, options.text("activation").unwrap_or("logistic"), y)
+        self.after_weights(index, options, y, bias, norm)
     }
 
     fn connected(&mut self, index: usize, options: &Options<'_>, x: &Flow) -> Imported<Flow> {
@@ -92,12 +87,24 @@ impl Importer {
         let normalized = options.flag("batch_normalize")?;
         let x = self.build.flat(x, &format!("connected{index}"))?;
         let op = Op::Linear(Linear { features, bias: !normalized, epilogue: Epilogue::default() });
-        let mut y = self.build.add(op, &format!("connected{index}"), &[&x])?;
+        let y = self.build.add(op, &format!("connected{index}"), &[&x])?;
         let bias = self.tensor(&[features])?;
         let weight = self.matrix(features, x.channels())?;
         let norm = if normalized { self.norm_tensors(features)? } else { None };
         self.store(&y, "weight", weight);
-        if normalized {
+        self.after_weights(index, options, y, bias, norm)
+    }
+
+    /// What follows the weights of a layer: its norm or its bias, and its activation.
+    fn after_weights(
+        &mut self,
+        index: usize,
+        options: &Options<'_>,
+        mut y: Flow,
+        bias: Option<Tensor>,
+        norm: Option<[Tensor; 3]>,
+    ) -> Imported<Flow> {
+        if options.flag("batch_normalize")? {
             y = self.norm(index, &y, bias, norm)?;
         } else {
             self.store(&y, "bias", bias);

@@ -150,7 +150,7 @@ impl<'s> Reader<'_, 's, '_> {
         let of_number = self.schema.attributes.iter().find(|other| other.kind == Kind::Factors);
         let found = match (value, of_number) {
             (Value::Str(text), _) if words.contains(&&**text) => diag(format!("`{}` takes a word", attribute.key)).fix(
-                format!("words stand without quotes: `{text}`"),
+                format!("words are written without quotes: `{text}`"),
                 span,
                 &**text,
             ),

@@ -182,7 +182,7 @@ impl<'a> Eval<'a> {
                     Value::Float(_) if needed.starts_with("a whole number") => diag
                         .help("`floor(x)` rounds down, `ceil(x)` up, and `round_to(x, 8)` to a multiple of 8, as MobileNets do"),
                     Value::Str(text) if needed.contains("number") && text.parse::<f64>().is_ok() => {
-                        diag.fix("numbers stand without quotes", span, &**text)
+                        diag.fix("numbers are written without quotes", span, &**text)
                     }
                     _ => diag,
                 });

@@ -176,7 +176,7 @@ pub(super) fn not_a_label(word: &str, arg: &Arg) -> Diagnostic {
         _ => None,
     };
     if let Some(own) = listed.filter(|names| !names.is_empty()).map(|names| names.join(", ")) {
-        return diag.fix(format!("labels stand without brackets: `{word} {own}`"), arg.span, own);
+        return diag.fix(format!("labels are written without brackets: `{word} {own}`"), arg.span, own);
     }
     match arg.key.as_ref().and_then(|key| find(word, &key.node)) {
         Some(Nothing(why)) => diag.help(why),

@@ -302,14 +302,14 @@ impl Expander<'_> {
             Value::Int(_) => {
                 let own = format!("{} of {block}", name.node);
                 let span = Span { end: stage.unit.span.end, ..stage.count.span };
-                let diag = Diagnostic::error(codes::BAD_VALUE, "the count stands in front of the block", span, "swapped");
+                let diag = Diagnostic::error(codes::BAD_VALUE, "the count comes before the block", span, "swapped");
                 self.error(diag.fix(format!("write `{own}`"), span, own));
             }
             Value::Unit(_) if matches!(def, Some(Def::Block(_))) => return false,
             // the name of neither a number nor a block: what is wrong with it is one mistake with this
             _ => {
                 self.diags.truncate(before);
-                let message = format!("`{block}` is a block, and the count stands in front of it");
+                let message = format!("`{block}` is a block, and the count comes before it");
                 let diag = Diagnostic::error(codes::BAD_VALUE, message, stage.count.span, "a count is expected here");
                 self.error(diag.help(format!("write `COUNT of {block}`, with a number or a parameter as the count")));
             }

@@ -132,10 +132,10 @@ fn advise(
         return diagnostic.help(help);
     }
     if word == "if" && rest.contains(" else ") && !expected.contains(&"a value") {
-        return diagnostic.help("the condition stands in front: `if x > 0 then x else 0`");
+        return diagnostic.help("the condition comes first: `if x > 0 then x else 0`");
     }
     if rest.starts_with('\'') {
-        return diagnostic.fix("words stand without quotes, texts in double quotes", tail, respelled());
+        return diagnostic.fix("words are written without quotes, texts in double quotes", tail, respelled());
     }
     let in_front = text.split_once('(').map_or("", |(name, _)| name);
     let called = !in_front.is_empty() && in_front.chars().all(is_word) && !is_reserved(in_front);
@@ -158,7 +158,7 @@ fn braces(text: &str, rest: &str, expected: &[&str]) -> Option<&'static str> {
     match word {
         "if" | "else" if needs && rest.starts_with(':') => Some("braces hold what belongs to it: `if COND { … } else { … }`"),
         "parallel" if needs && ["concat", "add", "mul"].iter().any(|join| rest.starts_with(join)) => {
-            Some("the join stands in front: `parallel concat split { … }`")
+            Some("the join comes first: `parallel concat split { … }`")
         }
         _ if rest.starts_with('{') && !has_braces(word) => Some(
             "only `add`, `mul` and `concat` join braces at once; give others a label: `branch gate { … }`, then `gated gate`",

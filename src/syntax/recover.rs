@@ -178,9 +178,9 @@ impl<'a> Recovery<'a> {
         let message = format!("expected `use`, `network`, `block` or `elementwise`, found {found}");
         let mut diagnostic = Diagnostic::error(codes::SYNTAX, message, span, "not expected here");
         if word == "resnet" {
-            diagnostic = diagnostic.note("the version stands in the first line, once");
+            diagnostic = diagnostic.note("the version goes on the first line, once");
         } else if !word.is_empty() {
-            diagnostic = diagnostic.note("statements stand in the braces of a network or block");
+            diagnostic = diagnostic.note("statements go in the braces of a network or block");
         }
         self.diagnostics.push(diagnostic);
     }

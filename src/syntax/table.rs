@@ -44,7 +44,7 @@ const INITIALIZED: Answer = Nothing("weights are initialized by the recipe, `tra
 const DECAYED: Answer = Nothing("weight decay is a key of the optimizer: `optimizer sgd { weight_decay: 1e-4 }`");
 const UNNEEDED: Answer = Nothing("nothing corresponds to it: leave this out");
 const BOTH_AXES: Answer = Nothing("a size has both axes, `3x5` (height x width), or is one number for both");
-const LOSS: Answer = Nothing("a loss stands in the recipe: `train { loss cross_entropy }`");
+const LOSS: Answer = Nothing("a loss goes in the recipe: `train { loss cross_entropy }`");
 const THREE_AXES: Answer = Nothing("an input has one axis (channels x length) or two (channels x height x width)");
 
 const WEIGHTED: &[&str] = &["conv", "conv_transpose", "depthwise", "batchnorm", "linear"];
@@ -238,7 +238,7 @@ pub const TABLE: &[Row] = &[
     (&["operator"], &["kernelinitializer", "biasinitializer", "gammainitializer", "betainitializer", "movingmeaninitializer", "movingvarianceinitializer", "depthwiseinitializer", "pointwiseinitializer", "weightfiller", "biasfiller", "filler", "init", "weightinit"], INITIALIZED),
     (&["operator"], &["kernelregularizer", "biasregularizer", "activityregularizer", "gammaregularizer", "betaregularizer", "wregularizer", "lrmult", "decaymult", "l2"], DECAYED),
     (&["operator"], &["kernelconstraint", "biasconstraint", "gammaconstraint", "betaconstraint", "dataformat", "dimordering", "device", "dtype", "inplace", "engine", "forcendim2col", "axis", "transpose", "param", "include", "phase", "loraran", "lorarank", "loraalpha", "quantizationconfig"], UNNEEDED),
-    (&["operator"], &["trainable", "dontload", "dontloadscales", "stopbackward", "learningratescale"], Nothing("layers that are not trained stand in the recipe: `train { freeze: [layer1] }`")),
+    (&["operator"], &["trainable", "dontload", "dontloadscales", "stopbackward", "learningratescale"], Nothing("layers that are not trained go in the recipe: `train { freeze: [layer1] }`")),
     (&["operator"], &["name", "top", "bottom"], Nothing("`as NAME` at the statement's end names its result: leave this out")),
     // -------------------------------------------------------------------------------------------------------------- training
     (&["train"], &["batchsize", "minibatch"], Ours("batch")),
@@ -261,7 +261,7 @@ pub const TABLE: &[Row] = &[
     (&["train"], &["snapshot", "savesteps", "savefreq"], Ours("checkpoint")),
     (&["train"], &["snapshotprefix", "device", "solvermode", "display", "verbose", "averageloss", "debuginfo", "net", "metrics", "callbacks", "workers", "numworkers", "usemultiprocessing", "amp", "fp16", "runeagerly"], Nothing("it is no part of a recipe: `resnetc train --help` lists the options")),
     (&["train"], &["classweight", "sampleweight", "classweights", "stepsperepoch", "initialepoch", "regularizationtype"], UNNEEDED),
-    (&["train"], &["angle", "saturation", "exposure", "hue", "flip", "mosaic", "mixup", "cutmix", "jitter", "randomcrop", "mirror"], Nothing("it is no key of a recipe itself: augmentation stands in `augment { flip: horizontal }`")),
+    (&["train"], &["angle", "saturation", "exposure", "hue", "flip", "mosaic", "mixup", "cutmix", "jitter", "randomcrop", "mirror"], Nothing("it is no key of a recipe itself: augmentation goes in `augment { flip: horizontal }`")),
     (&["train"], &["width", "height", "channels"], Nothing("`input 3 x 224 x 224` states channels, height and width")),
     (&["optimizer"], &["adam", "adamw", "adamax", "nadam", "radam", "sparseadam", "asgd", "adadelta", "adafactor", "adagrad", "lamb", "lars", "lbfgs", "lion", "muon", "rmsprop", "rprop", "ftrl", "lossscaleoptimizer"], OPTIMIZER),
     (&["optimizer"], &["sgd", "momentum"], Ours("sgd")),
@@ -318,7 +318,7 @@ pub const TABLE: &[Row] = &[
     (&["stage"], &["planes", "outchannels", "channels", "width", "numfilters"], Ours("filters")),
     (&["stage"], &["stride", "strides"], Nothing("write `map: halve`: the stage's first block then has stride 2")),
     (&["stage"], &["dilation"], Ours("dilate")),
-    (&["stage"], &["block", "blocks", "depth", "layers", "numblocks"], Nothing("the number and the block stand in front: `stage layer1: 3 of basic { … }`")),
+    (&["stage"], &["block", "blocks", "depth", "layers", "numblocks"], Nothing("the number and the block come first: `stage layer1: 3 of basic { … }`")),
     (&["policy"], &["conv", "conv1x1", "projectionshortcut", "downsample", "b"], Ours("projection")),
     (&["policy"], &["zero", "zeros", "zeropad", "a"], Ours("pad")),
     (&["policy"], &["c"], Ours("projection(when: always)")),

@@ -30,9 +30,9 @@ pub fn assignment(text: &str, target: usize, value: &str) -> Option<Advice> {
     let name = &text[..target];
     if value.starts_with(|c: char| c.is_ascii_digit()) && name != "x" && !name.contains('.') {
         return advice(
-            format!("`{name}` stands without its operator"),
+            format!("`{name}` has no operator"),
             0..target,
-            "a key stands after its operator, with `:`: `conv 3x3, filters: 32`",
+            "a key goes after its operator, with `:`: `conv 3x3, filters: 32`",
         );
     }
     // `torch.max` along an axis returns the indices, too

@@ -21,7 +21,7 @@ pub fn nested(text: &str) -> Option<Advice> {
     let help = "put it in front of this network; what is used more than once is a `block NAME { … }`";
     match word {
         _ if ITEMS.contains(&word) && follows => {
-            advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help)
+            advice(format!("`{word}` goes in a file, not in a network"), 0..word.len(), help)
         }
         _ => None,
     }
@@ -45,7 +45,7 @@ pub fn without_word(text: &str) -> Option<Advice> {
 /// A statement among the arms of `parallel`.
 pub fn arm(text: &str) -> Option<Advice> {
     let text = text.trim_end();
-    advice("an arm of `parallel` stands in braces", 0..text.len(), format!("write `{{ {text} }}`"))?
+    advice("an arm of `parallel` goes in braces", 0..text.len(), format!("write `{{ {text} }}`"))?
         .edit(0..text.len(), format!("{{ {text} }}"))
 }
 

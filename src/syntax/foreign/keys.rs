@@ -7,7 +7,7 @@ pub fn comma(text: &str, word: &str, at: usize) -> Option<Advice> {
     let message = format!("no comma follows `{word}`");
     let words: Vec<&str> = text.trim_end().trim_end_matches(',').split(',').map(str::trim).collect();
     if words.len() > 1 && words.iter().all(|word| word.starts_with(|c: char| c.is_ascii_lowercase()) && is_single(word)) {
-        let found = advice(message, at..at + 1, "statements stand in lines of their own, or with `;` between them")?;
+        let found = advice(message, at..at + 1, "statements go on lines of their own, or with `;` between them")?;
         return found.edit(0..text.trim_end().len(), words.join("; "));
     }
     let after = &text[at + 1..];
@@ -36,7 +36,7 @@ pub fn colon(text: &str, word: &str) -> Option<Advice> {
 
 /// `filters: 64`, `conv: 3x3, filters: 64`: what begins with a word and a colon.
 pub fn key(text: &str, word: &str) -> Option<Advice> {
-    const OF_OPERATORS: &str = "a key stands after its operator (`conv 3x3, filters: 64`)";
+    const OF_OPERATORS: &str = "a key goes after its operator (`conv 3x3, filters: 64`)";
     let found = |help: &str| advice(format!("no statement begins with `{word}:`"), 0..word.len(), help);
     match word {
         "block" | "blocks" | "depths" | "layers" | "num_layers" | "num_blocks" | "depth" => {
@@ -47,14 +47,14 @@ pub fn key(text: &str, word: &str) -> Option<Advice> {
             return found(OF_OPERATORS);
         }
         "map" | "dilate" | "width" | "planes" | "channels" => {
-            return found("a key of a stage stands in its braces: `stage layer2: 2 of basic { filters: 128, map: halve }`");
+            return found("a key of a stage goes in its braces: `stage layer2: 2 of basic { filters: 128, map: halve }`");
         }
         "activation" => return found("an activation is an operator in its own line: `relu`"),
         "classes" | "num_classes" => return found("the last layer states it: `linear 10`"),
         "input_shape" | "input_size" | "image_size" | "inputs" => {
             return found("write `input 3 x 224 x 224`: channels, height and width");
         }
-        "name" => return found("the name stands after `network`: `network NAME { … }`"),
+        "name" => return found("the name goes after `network`: `network NAME { … }`"),
         "epochs" | "lr" | "learning_rate" | "batch" | "batch_size" | "optimizer" | "scheduler" | "loss" | "momentum"
         | "weight_decay" => {
             return found("training is described in `train { … }`: `train { optimizer sgd { lr: 0.1 }, batch 128, epochs 90 }`");
@@ -64,7 +64,7 @@ pub fn key(text: &str, word: &str) -> Option<Advice> {
     // `conv1: conv 3x3`
     let value = text[word.len()..].trim_start().strip_prefix(':')?.trim();
     if is_statement(value) {
-        let message = format!("`{word}:` stands in front of no statement");
+        let message = format!("`{word}:` comes before no statement");
         if !is_label(word) {
             return advice(message, 0..word.len(), "`as NAME` at the statement's end names its result");
         }

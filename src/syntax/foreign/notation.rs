@@ -32,8 +32,8 @@ pub fn notation(text: &str) -> Option<Advice> {
         return Some(found);
     }
     if word.starts_with(|c: char| c.is_ascii_digit()) {
-        let message = format!("`{word}` stands without its operator");
-        return advice(message, 0..end, "an operator and its arguments stand in one line: `conv 3x3, filters: 32`");
+        let message = format!("`{word}` has no operator");
+        return advice(message, 0..end, "an operator and its arguments go on one line: `conv 3x3, filters: 32`");
     }
     if let Some((target, value)) = target_of(text) {
         return assignment(text, target, value);

@@ -10,7 +10,7 @@ pub fn without_block(text: &str, word: &str) -> Option<Advice> {
     }
     let help = match word {
         "repeat" => "define `block NAME(filters) { … }` with the statements, and write `repeat 2 of NAME { filters: 64 }`",
-        _ => "write `stage layer1: 2 of basic { filters: 64 }`: the number and the block stand in front of the braces",
+        _ => "write `stage layer1: 2 of basic { filters: 64 }`: the number and the block come before the braces",
     };
     advice(format!("`{word}` names no block"), 0..word.len(), help)
 }
@@ -26,7 +26,7 @@ pub fn swapped(text: &str) -> Option<Advice> {
         return None;
     }
     let count = &text[from..from + length];
-    Advice::own("the count stands in front of the block", start..from + length, format!("{count} of {block}"))
+    Advice::own("the count comes before the block", start..from + length, format!("{count} of {block}"))
 }
 
 /// `input 3, 32, 32` and `input (3, 32, 32)`.

@@ -99,7 +99,7 @@ impl Scanner<'_> {
                 self.blanks.extend(start..self.at);
                 diagnostic.fix("comments begin with `//`", span, "//")
             }
-            "'" => diagnostic.help("texts stand in double quotes"),
+            "'" => diagnostic.help("texts go in double quotes"),
             "&" | "&&" => diagnostic.fix("write `and`", span, "and"),
             "|" | "||" => diagnostic.fix("write `or`", span, "or"),
             "^" => diagnostic.help("a square is `square(x)`, a cube `x * x * x`"),

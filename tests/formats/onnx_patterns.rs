@@ -82,9 +82,15 @@ fn computed_pads_are_evaluated() {
 
 #[test]
 fn every_way_to_write_a_global_mean() {
-    let ways: [(&str, Vec<NodeProto>); 5] = [
+    let kept = |first: i64, second: i64| {
+        let halves = [reduce("ReduceMean", "x", "a", &[first], true), reduce("ReduceMean", "a", "b", &[second], true)];
+        halves.into_iter().chain([node("Flatten", &["b"], &["y"])]).collect()
+    };
+    let ways: [(&str, Vec<NodeProto>); 7] = [
         ("both axes", vec![reduce("ReduceMean", "x", "y", &[-1, 2], false)]),
         ("one after the other", vec![reduce("ReduceMean", "x", "a", &[3], false), reduce("ReduceMean", "a", "y", &[2], false)]),
+        ("columns, then rows, axes kept", kept(3, 2)),
+        ("rows, then columns, axes kept", kept(2, 3)),
         ("flattened", vec![node("Reshape", &["x", "flat"], &["a"]), reduce("ReduceMean", "a", "y", &[2], false)]),
         (
             "permuted",

@@ -13,8 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A huge page, which Linux may use to map a file: see [`crate::base::file`].
-#[cfg(unix)]
-const HUGE: usize = 2 << 20;
+pub const HUGE_PAGE: usize = 2 << 20;
 
 /// Shared bytes, owned or from a mapped file. Cheap to clone and to slice.
 #[derive(Clone)]
@@ -56,6 +55,11 @@ impl Bytes {
         // SAFETY: the mapping is read-only and private to this type, which only hands out `&[u8]`. Other processes may change
         // the file meanwhile: see the module documentation.
         let map = unsafe { memmap2::Mmap::map(&file)? };
+        #[cfg(target_os = "linux")]
+        if map.len() >= HUGE_PAGE {
+            // this is only a hint: file systems without huge pages ignore it
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
         let range = 0..map.len();
         Ok(Bytes { owner: Arc::new(Owner::Mapped(map)), range })
     }
@@ -75,8 +79,8 @@ impl Bytes {
     pub fn release(&self) {
         #[cfg(unix)]
         if let Owner::Mapped(map) = &*self.owner {
-            let start = self.range.start / HUGE * HUGE;
-            let len = self.range.end.next_multiple_of(HUGE).min(map.len()) - start;
+            let start = self.range.start / HUGE_PAGE * HUGE_PAGE;
+            let len = self.range.end.next_multiple_of(HUGE_PAGE).min(map.len()) - start;
             // SAFETY: the mapping is of a file and never written, so dropped pages come back with the same contents
             let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
             // this is only advice: nothing is lost where the system ignores it
@@ -117,6 +121,23 @@ impl std::fmt::Debug for Bytes {
     }
 }
 
+/// Asks the system to move `values` to huge pages, as far as they cover whole ones. Nothing happens where it cannot.
+pub fn collapse(values: &[f32]) {
+    #[cfg(target_os = "linux")]
+    {
+        let bytes = size_of_val(values);
+        let before = values.as_ptr().cast::<u8>().align_offset(HUGE_PAGE);
+        let whole = bytes.saturating_sub(before) / HUGE_PAGE * HUGE_PAGE;
+        if whole > 0 {
+            let start = values.as_ptr().cast::<u8>().wrapping_add(before).cast_mut();
+            // SAFETY: the range is within `values`; the system moves it without changing what it holds. Errors are its refusals.
+            unsafe { libc::madvise(start.cast(), whole, libc::MADV_COLLAPSE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = values;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +165,15 @@ mod tests {
         let before = part.to_vec();
         part.release();
         assert_eq!(*part, before);
+    }
+
+    #[test]
+    fn collapsed_values_are_the_same() {
+        let values: Vec<f32> = (0..3 * HUGE_PAGE / 4 + 7).map(|i| i as f32).collect();
+        let before = values.clone();
+        collapse(&values);
+        collapse(&values[1..100]);
+        assert_eq!(values, before);
     }
 
     #[test]

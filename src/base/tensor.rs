@@ -180,6 +180,11 @@ impl Tensor {
         }
     }
 
+    /// Whether the values are in a mapped file.
+    pub fn is_mapped(&self) -> bool {
+        matches!(&self.data, Data::Stored(_, bytes) if bytes.is_mapped())
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         match &self.data {

@@ -52,10 +52,29 @@ enum Packing {
     },
 }
 
+impl Packed {
+    /// Floats of the packed values, and of the standardized ones.
+    fn lens(&self, weight: &Weight) -> [usize; 2] {
+        let packed = if matches!(self.packing, Packing::Stored) { 0 } else { weight.len() };
+        [packed, if self.standardized.is_some() { self.shape.iter().product() } else { 0 }]
+    }
+}
+
 impl TrainWeights {
     /// For a plan. `find` returns the index and length of a parameter by its name.
     pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<TrainWeights, RunError> {
-        let weights = plan.weights.iter().map(|weight| packed(weight, find)).collect::<Result<_, _>>()?;
+        let mut weights = plan.weights.iter().map(|weight| packed(weight, find)).collect::<Result<Vec<_>, _>>()?;
+        let lens: Vec<usize> = plan.weights.iter().zip(&weights).flat_map(|(weight, packed)| packed.lens(weight)).collect();
+        let floats = lens.iter().fold(0usize, |sum, &len| sum.saturating_add(len));
+        let memory = |_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) };
+        let mut buffers = Aligned::zeroed_all(&lens).map_err(memory)?.into_iter();
+        for weight in &mut weights {
+            weight.values = buffers.next().unwrap_or_default();
+            let standardized = buffers.next().unwrap_or_default();
+            if let Some(of) = &mut weight.standardized {
+                of.values = standardized;
+            }
+        }
         Ok(TrainWeights { weights })
     }
 
@@ -128,6 +147,7 @@ impl Task<'_> {
     }
 }
 
+/// How a weight is made; the memory for its values is still missing.
 fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Packed, RunError> {
     let broken = |what: &str| RunError::Internal(format!("the weight `{}` {what}", weight.name));
     let (source, own_groups, transposed) = match &weight.source {
@@ -162,14 +182,9 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
                 return Err(broken("does not have a gain for each filter"));
             }
             let of = Standardization { fan_in: len / (*filters).max(1), eps: *eps, scale: *scale };
-            Some(Standardized { of, gains: gains.map(|(index, _)| index), values: zeroed(len)? })
+            Some(Standardized { of, gains: gains.map(|(index, _)| index), values: Aligned::default() })
         }
         _ => None,
     };
-    let floats = if matches!(packing, Packing::Stored) { 0 } else { weight.len() };
-    Ok(Packed { param, shape, groups, transposed, standardized, packing, values: zeroed(floats)? })
-}
-
-fn zeroed(floats: usize) -> Result<Aligned, RunError> {
-    Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })
+    Ok(Packed { param, shape, groups, transposed, standardized, packing, values: Aligned::default() })
 }

@@ -10,6 +10,7 @@ use super::bound_weight::BoundWeight;
 use super::error::RunError;
 use super::packed_weights::PackedWeights;
 use super::params::ParamStore;
+use crate::base::mmap::{HUGE_PAGE, collapse};
 use crate::ir::ParamSource;
 use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
@@ -51,7 +52,7 @@ impl WeightCache {
                     fits(weight, packed)?;
                     made.insert(key, Arc::clone(packed));
                 }
-                None => match stored(weight, params) {
+                None => match self.stored(weight, params) {
                     Some(stored) => drop(made.insert(key, Arc::new(stored))),
                     None => missing.push(weight),
                 },
@@ -59,7 +60,7 @@ impl WeightCache {
         }
         // largest first, so that the last ones to finish are small
         missing.sort_by_key(|w| std::cmp::Reverse(w.len()));
-        for (weight, bound) in missing.iter().zip(make_all(&missing, params, threads)) {
+        for (weight, bound) in missing.iter().zip(make_all(&missing, params, threads)?) {
             made.insert(key(weight), Arc::new(bound?));
         }
         let bound = |weight: &Weight| {
@@ -67,6 +68,24 @@ impl WeightCache {
             made.get(&key(weight)).map(Arc::clone).ok_or_else(missing)
         };
         weights.iter().map(bound).collect()
+    }
+
+    /// A parameter that can be used as stored. Large ones, such as the last layer's, are read from memory once in each run, which is
+    /// much slower on small pages: those of a file are copied, unless it is an artifact, which is written for that.
+    fn stored(&self, weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
+        let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
+        let tensor = params.get(name).filter(|_| weight.layout == WeightLayout::Plain)?;
+        let values = tensor.as_f32()?;
+        if size_of_val(values) >= HUGE_PAGE {
+            if tensor.is_mapped() && self.packed.is_none() {
+                return None;
+            }
+            if !tensor.is_mapped() {
+                collapse(values);
+            }
+        }
+        // a wrong length is reported when the weight is made
+        (values.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
     }
 
     /// Bytes of the weights made here, and of the packed weights in use.
@@ -93,19 +112,25 @@ pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError
     Ok(())
 }
 
-/// Makes all weights, in the given order.
-fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Result<BoundWeight, RunError>> {
-    if threads <= 1 || weights.len() <= 1 || weights.iter().map(|w| w.len()).sum::<usize>() <= ALONE {
-        return weights.iter().map(|w| make(w, params)).collect();
+/// Makes all weights, in the given order, beside each other in memory.
+fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Result<Vec<Result<BoundWeight, RunError>>, RunError> {
+    let lens: Vec<usize> = weights.iter().map(|w| w.len()).collect();
+    let floats = lens.iter().fold(0usize, |sum, &len| sum.saturating_add(len));
+    let memory = |_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) };
+    let buffers = Aligned::zeroed_all(&lens).map_err(memory)?;
+    if threads <= 1 || weights.len() <= 1 || floats <= ALONE {
+        return Ok(weights.iter().zip(buffers).map(|(w, buffer)| make(w, params, buffer)).collect());
     }
+    let work: Vec<Mutex<Option<Aligned>>> = buffers.into_iter().map(|buffer| Mutex::new(Some(buffer))).collect();
     let results: Vec<OnceLock<Result<BoundWeight, RunError>>> = weights.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         while let index = next.fetch_add(1, Ordering::Relaxed)
-            && let (Some(weight), Some(result)) = (weights.get(index), results.get(index))
+            && let (Some(weight), Some(buffer), Some(result)) = (weights.get(index), work.get(index), results.get(index))
         {
             // each index is drawn only once
-            let _ = result.set(make(weight, params));
+            let buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _ = buffer.map(|buffer| result.set(make(weight, params, buffer)));
         }
     };
     thread::scope(|scope| {
@@ -116,41 +141,40 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
         work();
     });
     let unmade = || Err(RunError::Internal("a weight was not made".to_owned()));
-    results.into_iter().map(|result| result.into_inner().unwrap_or_else(unmade)).collect()
+    Ok(results.into_iter().map(|result| result.into_inner().unwrap_or_else(unmade)).collect())
 }
 
-/// A parameter that can be used as stored.
-fn stored(weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
-    let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
-    let tensor = params.get(name).filter(|_| weight.layout == WeightLayout::Plain)?;
-    // a wrong length is reported when the weight is made
-    (tensor.as_f32()?.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
-}
-
-fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
-    let channels = weight.shape.first().copied().unwrap_or(0);
+/// Makes a weight in `made`, which is zero and as long as the weight.
+fn make(weight: &Weight, params: &ParamStore, mut made: Aligned) -> Result<BoundWeight, RunError> {
+    let shape = four(&weight.shape);
+    let [filters, channels, kh, kw] = shape;
+    let of_norm = weight.shape.first().copied().unwrap_or(0);
     let values = match &weight.source {
         WeightSource::Param(source) => params.evaluate(source, &weight.shape)?,
         WeightSource::Transposed { param, groups } => {
             let values = params.evaluate(param, &weight.shape)?;
             let mut transposed = vec![0.0; values.len()];
-            pack::Filters::transposed(&values, four(&weight.shape), *groups).copy_all(&mut transposed);
+            pack::Filters::transposed(&values, shape, *groups).copy_all(&mut transposed);
             Cow::Owned(transposed)
         }
-        WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
-        WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
+        WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, of_norm)?.0),
+        WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, of_norm)?.1),
     };
-    let made = match weight.layout {
-        WeightLayout::Plain => Aligned::from_weights(&values),
-        WeightLayout::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
-        WeightLayout::Channels { lanes } => pack::pack_channels(lanes, &values),
-        WeightLayout::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
-        WeightLayout::Winograd { lanes, size } => {
-            let [filters, channels, ..] = four(&weight.shape);
-            winograd::pack(lanes, [filters, channels], size, &values)
+    match weight.layout {
+        WeightLayout::Plain => made.copy_weights(&values),
+        WeightLayout::Channels { .. } => made[..values.len()].copy_from_slice(&values),
+        WeightLayout::Filters { lanes, groups, plain } => {
+            pack::Units::new(lanes, shape, groups, plain).pack_all(&pack::Filters::stored(&values, shape, groups), &mut made);
         }
-    };
-    let made = made.map_err(|_| RunError::Memory { bytes: size_of_val::<[f32]>(&values) })?;
+        WeightLayout::Depthwise { lanes } => {
+            let stored = pack::Filters::stored(&values, shape, filters.max(1));
+            depthwise::pack_into(lanes, &stored, [filters, kh * kw], &mut made);
+        }
+        WeightLayout::Winograd { lanes, size } => {
+            let stored = pack::Filters::stored(&values, shape, 1);
+            winograd::Units::new(lanes, [filters, channels], size).pack_all(&stored, &mut made);
+        }
+    }
     if let WeightSource::Param(source) = &weight.source {
         // the parameter's mapped file should not stay in memory next to the copy
         params.release(source);

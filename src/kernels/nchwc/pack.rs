@@ -174,12 +174,8 @@ pub(in crate::internal::kernels) fn flush(value: f32) -> f32 {
 
 /// Packs a weight of `shape` `[filters, channels / groups, height, width]`; subnormal numbers become zero.
 pub fn pack(lanes: usize, shape: [usize; 4], groups: usize, plain: bool, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let units = Units::new(lanes, shape, groups, plain);
-    let mut packed = Aligned::zeroed(units.panels.total())?;
-    let filters = Filters::stored(weight, shape, groups);
-    for unit in 0..units.count() {
-        units.pack(unit, &filters, &mut packed[units.range(unit)]);
-    }
+    let mut packed = Aligned::zeroed(packed_len(lanes, shape, groups, plain))?;
+    Units::new(lanes, shape, groups, plain).pack_all(&Filters::stored(weight, shape, groups), &mut packed);
     Ok(packed)
 }
 
@@ -205,6 +201,15 @@ impl Units {
     pub fn range(&self, unit: usize) -> Range<usize> {
         let start = self.panels.start(unit);
         start..start + self.panels.len(unit)
+    }
+
+    /// Packs all units into memory that is zero.
+    ///
+    /// # Panics
+    /// If it has another length.
+    pub fn pack_all(&self, weight: &Filters<'_>, packed: &mut [f32]) {
+        assert_eq!(packed.len(), self.panels.total());
+        (0..self.count()).for_each(|unit| self.pack(unit, weight, &mut packed[self.range(unit)]));
     }
 
     /// Packs a unit into memory that is zero or already contains the same unit.

@@ -47,12 +47,8 @@ pub fn packed_len(lanes: usize, [filters, channels]: [usize; 2], size: Size) -> 
 /// # Errors
 /// If memory allocation fails.
 pub fn pack(lanes: usize, [filters, channels]: [usize; 2], size: Size, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let units = Units::new(lanes, [filters, channels], size);
-    let mut packed = Aligned::zeroed(units.panels.total())?;
-    let weight = Filters::stored(weight, [filters, channels, 3, 3], 1);
-    for unit in 0..units.count() {
-        units.pack(unit, &weight, &mut packed[units.range(unit)]);
-    }
+    let mut packed = Aligned::zeroed(packed_len(lanes, [filters, channels], size))?;
+    Units::new(lanes, [filters, channels], size).pack_all(&Filters::stored(weight, [filters, channels, 3, 3], 1), &mut packed);
     Ok(packed)
 }
 
@@ -81,6 +77,15 @@ impl Units {
     pub fn range(&self, unit: usize) -> Range<usize> {
         let start = self.panels.start(unit);
         start..start + self.panels.len(unit)
+    }
+
+    /// Transforms and packs all units into memory that is zero.
+    ///
+    /// # Panics
+    /// If it has another length.
+    pub fn pack_all(&self, weight: &Filters<'_>, packed: &mut [f32]) {
+        assert_eq!(packed.len(), self.panels.total());
+        (0..self.count()).for_each(|unit| self.pack(unit, weight, &mut packed[self.range(unit)]));
     }
 
     /// Transforms and packs a unit into memory that is zero or already contains the same unit.

@@ -100,7 +100,11 @@ fn kernel(kernel: &Kernel) -> String {
                 }
                 ConvStrategy::Winograd(plan) => {
                     let side = plan.size.side();
-                    let by = if plan.split == Split::Tiles { "tiles" } else { "filters" };
+                    let by = match plan.split {
+                        Split::Tiles => "tiles",
+                        Split::Filters => "filters",
+                        Split::Transform => "filters, transformed",
+                    };
                     format!("winograd {side}x{side} {} by {by}", plan.tiles)
                 }
             };

@@ -1,5 +1,7 @@
 //! Chooses the kernel of a convolution and how its work is split, by a cost model of arithmetic and memory.
 
+use std::collections::HashSet;
+
 use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
 use crate::kernels::nchw::gemm::Tiles;
@@ -27,6 +29,9 @@ const CACHE: usize = 768 << 10;
 const TRANSFORM_4: f64 = 300.0;
 /// The same for 2x2 outputs.
 const TRANSFORM_2: f64 = 100.0;
+
+/// Floats of transformed weights per cycle, with what their products lose because half of the L2 cache holds them.
+const STORE: f64 = 2.5;
 
 /// Floats copied to a strip per cycle.
 const COPY: f64 = 4.0;
@@ -158,16 +163,25 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
             }
         }
         ConvStrategy::Winograd(plan) => {
-            let packed = winograd::packed_len(lanes, [shape.filters, shape.channels], plan.size);
+            let sizes = [shape.filters, shape.channels];
+            let transformed = winograd::packed_len(lanes, sizes, plan.size);
+            let (packed, layout) = match plan.split {
+                Split::Transform => {
+                    let [filters, channels] = sizes;
+                    let packed = pack::packed_len(lanes, [filters, channels, 3, 3], 1, false);
+                    (packed, WeightLayout::Filters { lanes, groups: 1, plain: false })
+                }
+                Split::Tiles | Split::Filters => (transformed, WeightLayout::Winograd { lanes, size: plan.size }),
+            };
             let scratch = winograd::scratch(isa, shape, plan).total(options.threads).div_ceil(options.threads);
             Choice {
                 strategy,
                 scratch: scratch.next_multiple_of(LINE),
-                layouts: (WeightLayout::Winograd { lanes, size: plan.size }, bias),
+                layouts: (layout, bias),
                 why: String::new(),
                 packed,
                 raw,
-                cost: winograd_cost(shape, plan, packed, options),
+                cost: winograd_cost(shape, plan, [packed, transformed], options),
             }
         }
         ConvStrategy::Depthwise => Choice {
@@ -260,8 +274,9 @@ fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanO
     overlap(products / options.threads as f64 * uneven, weights)
 }
 
-/// Like [`direct_cost`]: products, tile transforms and weights, which have `packed` floats.
-fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: &PlanOptions) -> f64 {
+/// Like [`direct_cost`]: products, transforms of tiles and of weights, and weights, which have `packed` floats in memory and
+/// `transformed` ones in the products.
+fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, [packed, transformed]: [usize; 2], options: &PlanOptions) -> f64 {
     let (lanes, threads) = (options.isa.lanes(), options.threads);
     let side = plan.size.side();
     let tiles = shape.batch * shape.output[0].div_ceil(side) * shape.output[1].div_ceil(side);
@@ -270,19 +285,24 @@ fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: 
         Size::F2 => (TRANSFORM_2, 0.65 * TRANSFORM_2),
     };
     let (blocks_in, blocks_out) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
-    let products = (tiles * packed) as f64 / VECTOR / 0.88;
+    let products = (tiles * transformed) as f64 / VECTOR / 0.88;
     let sets = tiles.div_ceil(plan.tiles);
     let units = blocks_out.div_ceil(2);
     // narrow vectors take the same number of instructions per block, for more blocks
     let transforms = tiles as f64 * (blocks_in as f64 * input + blocks_out as f64 * output) * (lanes as f64 / 16.0).max(0.7);
+    let weights = match plan.split {
+        Split::Transform => transformed as f64 / STORE,
+        Split::Tiles | Split::Filters => 0.0,
+    };
+    let transforms = transforms + weights;
     let uneven = match plan.split {
         Split::Tiles => imbalance(sets, threads) + 0.1 * threads as f64 / sets as f64,
-        Split::Filters => imbalance(sets * units, threads) * 1.03,
+        Split::Filters | Split::Transform => imbalance(sets * units, threads) * 1.03,
     };
     // a shared transform is read once per unit, from the last-level cache if it is large
-    let transformed = 4 * plan.size.points() * tiles * shape.channels;
-    let passes = if plan.split == Split::Filters && transformed > CACHE { units } else { 0 };
-    let again = NEAR * (transformed * passes) as f64;
+    let input = 4 * plan.size.points() * tiles * shape.channels;
+    let passes = if plan.split != Split::Tiles && input > CACHE { units } else { 0 };
+    let again = NEAR * (input * passes) as f64;
     let weights = fetch(4 * packed) + NEAR * (4 * packed * (sets - 1)) as f64;
     overlap((products + transforms) / threads as f64 * uneven, weights + again)
 }
@@ -310,8 +330,12 @@ fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
     for aim in [28, 64, 128] {
         let sets = tiles.div_ceil(aim);
         list.push(WinogradPlan { size, tiles: tiles.div_ceil(sets), split: Split::Filters });
+        if sets == 1 {
+            list.push(WinogradPlan { size, tiles, split: Split::Transform });
+        }
     }
-    list.dedup();
+    let mut seen = HashSet::new();
+    list.retain(|plan| seen.insert(*plan));
     list
 }
 

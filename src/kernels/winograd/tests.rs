@@ -4,7 +4,7 @@ use crate::kernels::reference::{Numbers, activations, blocked, conv_f64, max_err
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Residual, ThreadPool};
 
 const SIZES: [Size; 2] = [Size::F2, Size::F4];
-const SPLITS: [Split; 2] = [Split::Tiles, Split::Filters];
+const SPLITS: [Split; 3] = [Split::Tiles, Split::Filters, Split::Transform];
 
 fn isas() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.vector().is_some())
@@ -45,8 +45,17 @@ impl Case {
     /// The kernel's result, in blocked layout.
     fn run(&self, isa: Isa, plan: WinogradPlan, threads: usize) -> Vec<f32> {
         let (shape, lanes) = (&self.shape, isa.lanes());
-        let packed = pack(lanes, [shape.filters, shape.channels], plan.size, &self.weight).unwrap();
-        assert_eq!(packed.len(), packed_len(lanes, [shape.filters, shape.channels], plan.size));
+        let packed = match plan.split {
+            Split::Transform => {
+                let sizes = [shape.filters, shape.channels, 3, 3];
+                crate::kernels::nchwc::pack::pack(lanes, sizes, 1, false, &self.weight).unwrap()
+            }
+            Split::Tiles | Split::Filters => {
+                let packed = pack(lanes, [shape.filters, shape.channels], plan.size, &self.weight).unwrap();
+                assert_eq!(packed.len(), packed_len(lanes, [shape.filters, shape.channels], plan.size));
+                packed
+            }
+        };
         let bias = self.bias.as_ref().map(|b| pack_channels(lanes, b).unwrap());
         let x = blocked(&self.x, shape.input_sizes(), lanes);
         let rest = blocked(&self.residual, shape.output_sizes(), lanes);
@@ -85,7 +94,7 @@ fn agrees_with_the_definition() {
             let case = Case::new(&mut n, shape, bias, kind, act);
             let expected = case.expected();
             for size in SIZES {
-                let plan = WinogradPlan { size, tiles: 1 + n.below(60), split: SPLITS[n.below(2)] };
+                let plan = WinogradPlan { size, tiles: 1 + n.below(60), split: SPLITS[n.below(3)] };
                 let out = case.run(isa, plan, 1 + n.below(3));
                 let error = max_error(&plain(&out, shape.output_sizes(), isa.lanes()), &expected);
                 let most = &mut off[size as usize];
@@ -105,10 +114,12 @@ fn deep_layers_stay_exact_enough() {
         let case = Case::new(&mut n, shape(1, 512, 48, [14, 14], [[1, 1]; 2]), true, 2, None);
         let expected = case.expected();
         for (size, bound) in [(Size::F2, 2e-5), (Size::F4, 5e-5)] {
-            let out = case.run(isa, WinogradPlan { size, tiles: 28, split: Split::Tiles }, 2);
-            let error = max_error(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
-            println!("{isa} {size:?} 512 channels: {error:.1e}");
-            assert!(error < bound, "{isa} {size:?}: {error}");
+            for split in [Split::Tiles, Split::Transform] {
+                let out = case.run(isa, WinogradPlan { size, tiles: 28, split }, 2);
+                let error = max_error(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
+                println!("{isa} {size:?} {split:?} 512 channels: {error:.1e}");
+                assert!(error < bound, "{isa} {size:?} {split:?}: {error}");
+            }
         }
     }
 }
@@ -120,9 +131,12 @@ fn neither_threads_nor_splits_change_a_bit() {
         let case = Case::new(&mut n, shape(2, 20, 40, [13, 15], [[1, 1]; 2]), true, 2, Some(Activation::Relu));
         for size in SIZES {
             let first = case.run(isa, WinogradPlan { size, tiles: 28, split: Split::Tiles }, 1);
+            let transformed = case.run(isa, WinogradPlan { size, tiles: 28, split: Split::Transform }, 1);
             for split in SPLITS {
+                // weights that are transformed in f32 round differently
+                let first = if split == Split::Transform { &transformed } else { &first };
                 for (tiles, threads) in [(28, 1), (28, 3), (5, 2), (1000, 2)] {
-                    assert_eq!(case.run(isa, WinogradPlan { size, tiles, split }, threads), first, "{size:?} {split:?}");
+                    assert_eq!(case.run(isa, WinogradPlan { size, tiles, split }, threads), *first, "{size:?} {split:?}");
                 }
             }
         }
@@ -138,8 +152,8 @@ fn a_unit_impulse_gives_the_filter() {
         case.weight = (1..10).map(|k| k as f32).collect();
         case.x = vec![0.0; 25];
         case.x[12] = 1.0;
-        for size in SIZES {
-            let out = case.run(isa, WinogradPlan { size, tiles: 4, split: Split::Tiles }, 1);
+        for (size, split) in SIZES.into_iter().flat_map(|size| [Split::Tiles, Split::Transform].map(|split| (size, split))) {
+            let out = case.run(isa, WinogradPlan { size, tiles: 4, split }, 1);
             let out = plain(&out, shape.output_sizes(), isa.lanes());
             for (i, v) in out.into_iter().enumerate() {
                 let (y, x) = (i / 5, i % 5);
@@ -188,8 +202,12 @@ fn speed() {
             let start = std::time::Instant::now();
             let packed = pack(isa.lanes(), [channels, channels], size, &weight).unwrap();
             println!("{isa} {channels}x{map} {size:?}: packed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-            let copies = ((24 << 20) / packed.len() + 1).min(16);
-            let weights: Vec<_> = (0..copies).map(|_| Aligned::from_weights(&packed).unwrap()).collect();
+            let raw = crate::kernels::nchwc::pack::pack(isa.lanes(), [channels, channels, 3, 3], 1, false, &weight).unwrap();
+            let copies = |packed: &Aligned| {
+                let count = ((24 << 20) / packed.len() + 1).min(16);
+                (0..count).map(|_| Aligned::from_weights(packed).unwrap()).collect::<Vec<_>>()
+            };
+            let (weights, raw) = (copies(&packed), copies(&raw));
             for (batch, threads) in [(1, 1), (1, 2), (8, 1), (8, 2)] {
                 let pool = ThreadPool::new(threads).unwrap();
                 let shape = shape(batch, channels, channels, [map; 2], [[1, 1]; 2]);
@@ -200,7 +218,8 @@ fn speed() {
                         let sets = total.div_ceil(aim).next_multiple_of(if split == Split::Tiles { threads } else { 1 });
                         let tiles = total.div_ceil(sets);
                         let plan = WinogradPlan { size, tiles, split };
-                        let [hot, cold] = time(isa, &shape, plan, &pool, &weights);
+                        let weights = if split == Split::Transform { &raw } else { &weights };
+                        let [hot, cold] = time(isa, &shape, plan, &pool, weights);
                         let rate = 2e-6 * shape.macs() as f64 / hot;
                         line += &format!(" | {split:?} {tiles}: {hot:.3} {cold:.3} ms {rate:.0}");
                     }

@@ -60,6 +60,24 @@ pub(in crate::internal::kernels) struct OutputTile {
     pub columns: usize,
 }
 
+/// The weights of some channels of a unit, as the direct convolution packs them
+/// ([`pack`](crate::kernels::nchwc::pack)): `[block][kernel element][channel of the block][output channel]`. Strides are in floats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FilterBlocks {
+    /// The first block.
+    pub weight: *const f32,
+    /// Number of blocks of input channels.
+    pub blocks: usize,
+    /// Vectors of output channels: 1 or 2.
+    pub width: usize,
+    /// A row of `G`: the points of the tile's row that it makes are transformed.
+    pub row: [f32; 3],
+    /// Point stride in `u`.
+    pub u_point: usize,
+    /// The transformed weights: for each point of the row `[input channel][output channel]`.
+    pub u: *mut f32,
+}
+
 /// The one-dimensional transforms: `M` results from `T` points.
 ///
 /// # Safety
@@ -70,6 +88,8 @@ trait Points<const M: usize, const T: usize> {
     unsafe fn input<S: Simd>(d: &[S::V; T]) -> [S::V; T];
     /// `A^T m`.
     unsafe fn output<S: Simd>(m: [S::V; T]) -> [S::V; M];
+    /// `G g`, for three rows of kernel elements.
+    unsafe fn filter<S: Simd>(g: [S::V; 3]) -> [S::V; T];
 }
 
 /// Points 0, 1, -1, infinity.
@@ -80,6 +100,16 @@ impl Points<2, 4> for F2 {
     unsafe fn input<S: Simd>(d: &[S::V; 4]) -> [S::V; 4] {
         // SAFETY: guaranteed by the caller
         unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[3], d[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn filter<S: Simd>(g: [S::V; 3]) -> [S::V; 4] {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let half = S::splat(0.5);
+            let even = S::mul(half, S::add(g[0], g[2]));
+            [g[0], S::fma(half, g[1], even), S::fnma(half, g[1], even), g[2]]
+        }
     }
 
     #[inline(always)]
@@ -111,6 +141,22 @@ impl Points<4, 6> for F4 {
                 S::fnma(t, odd_t, even_t),
                 S::fnma(sum, d[3], S::add(d[1], d[5])),
             ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn filter<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let (third, sixth) = (S::splat(1.0 / 3.0), S::splat(1.0 / 6.0));
+            let s = S::splat(std::f32::consts::FRAC_1_SQRT_2 / 3.0);
+            let t = S::splat(std::f32::consts::SQRT_2 / 6.0);
+            // without the sign
+            let even_s = S::fma(third, g[0], S::mul(sixth, g[2]));
+            let even_t = S::fma(sixth, g[0], S::mul(third, g[2]));
+            let (plus_s, minus_s) = (S::fma(s, g[1], even_s), S::fnma(s, g[1], even_s));
+            let zero = S::zero();
+            [g[0], S::sub(zero, plus_s), S::sub(zero, minus_s), S::fma(t, g[1], even_t), S::fnma(t, g[1], even_t), g[2]]
         }
     }
 
@@ -229,6 +275,43 @@ impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for OutputTransform
     }
 }
 
+/// Transforms the weights of a unit for a row of points: that row of `G g G^T`.
+struct FilterTransform<P, const M: usize, const T: usize>(PhantomData<P>);
+
+impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for FilterTransform<P, M, T> {
+    type Operands = FilterBlocks;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
+    unsafe fn run<S: Simd>(t: &FilterBlocks) {
+        let channel = t.width * S::LANES;
+        // between kernel elements
+        let element = S::LANES * channel;
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let (a, b, c) = (S::splat(t.row[0]), S::splat(t.row[1]), S::splat(t.row[2]));
+            for block in 0..t.blocks {
+                let from = t.weight.add(block * 9 * element);
+                let to = t.u.add(block * element);
+                let mut at = 0;
+                while at < element {
+                    let mut half = [S::zero(); 3];
+                    for j in 0..3 {
+                        let last = S::mul(c, S::load(from.add((6 + j) * element + at)));
+                        let lower = S::fma(b, S::load(from.add((3 + j) * element + at)), last);
+                        half[j] = S::fma(a, S::load(from.add(j * element + at)), lower);
+                    }
+                    let line = P::filter::<S>(half);
+                    for j in 0..T {
+                        S::store(to.add(j * t.u_point + at), line[j]);
+                    }
+                    at += S::LANES;
+                }
+            }
+        }
+    }
+}
+
 /// The transform of input tiles.
 pub(in crate::internal::kernels) fn input(isa: VectorIsa, size: Size) -> Instance<InputTile> {
     match size {
@@ -242,5 +325,13 @@ pub(super) fn output(isa: VectorIsa, size: Size) -> Instance<OutputTile> {
     match size {
         Size::F2 => instance::<OutputTransform<F2, 2, 4>>(isa),
         Size::F4 => instance::<OutputTransform<F4, 4, 6>>(isa),
+    }
+}
+
+/// The transform of weights.
+pub(super) fn filter(isa: VectorIsa, size: Size) -> Instance<FilterBlocks> {
+    match size {
+        Size::F2 => instance::<FilterTransform<F2, 2, 4>>(isa),
+        Size::F4 => instance::<FilterTransform<F4, 4, 6>>(isa),
     }
 }

@@ -29,6 +29,15 @@ const G4: [[f64; 3]; 6] = [
     [0.0, 0.0, 1.0],
 ];
 
+/// A row of `G`.
+pub(super) fn row(size: Size, row: usize) -> [f32; 3] {
+    match size {
+        Size::F2 => G2[row],
+        Size::F4 => G4[row],
+    }
+    .map(|factor| factor as f32)
+}
+
 /// Maximum number of output channels per unit.
 const UNIT: usize = 32;
 

@@ -189,7 +189,7 @@ mod tests {
         let mut all = Aligned::zeroed_all(&lens).unwrap();
         assert_eq!(all[0].as_ptr() as usize % HUGE_PAGE, 0);
         for (index, buffer) in all.iter_mut().enumerate() {
-            assert!(buffer.as_ptr() as usize % 64 == 0 && buffer.iter().all(|&v| v == 0.0));
+            assert!(buffer.as_ptr().align_offset(64) == 0 && buffer.iter().all(|&v| v == 0.0));
             buffer.fill(index as f32);
         }
         assert!(all.iter().enumerate().all(|(index, buffer)| buffer.iter().all(|&v| v == index as f32)));

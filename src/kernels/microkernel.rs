@@ -25,7 +25,9 @@ const PIECES: usize = 8;
 /// Operands of the micro-kernel. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
-    /// The tile's first pixel, at the first kernel element of the first block.
+    /// Number of tiles, each to the right of the one before: what a tile costs beside its products is paid for once.
+    pub count: usize,
+    /// The first tile's first pixel, at the first kernel element of the first block.
     pub x: *const f32,
     /// Row stride of the tile.
     pub row: usize,
@@ -51,7 +53,7 @@ pub(super) struct Tile {
     pub resumes: bool,
     /// `BLOCKS * LANES` values, added to the complete sum; null for none.
     pub bias: *const f32,
-    /// The tile's first output.
+    /// The first tile's first output.
     pub out: *mut f32,
     /// Row stride of the output.
     pub out_row: usize,
@@ -75,114 +77,124 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
         let pixel = if KB == 1 { 1 } else { S::LANES };
         // SAFETY: guaranteed by the caller, for every access below
         unsafe {
-            let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
-            // the current subtotal, and the sum of earlier ones if there are any
-            let mut totals = MaybeUninit::<[[[[S::V; BLOCKS]; P]; ROWS]; 2]>::uninit();
-            let total = totals.as_mut_ptr().cast::<f32>();
-            let before = total.wrapping_add(ROWS * P * BLOCKS * S::LANES);
-            let at = |r: usize, p: usize, o: usize| ((r * P + p) * BLOCKS + o) * S::LANES;
-            let (mut left, mut pieces, mut has_before) = (t.piece, 0usize, false);
-            // prefetch the output, which is written and may be added to
-            for o in 0..BLOCKS {
-                for r in 0..ROWS {
-                    for p in 0..P {
-                        S::prefetch(t.out.add(o * t.out_block + r * t.out_row + p * S::LANES));
-                    }
-                }
-            }
+            let (mut x, mut out, mut residual, mut next) = (t.x, t.out, t.residual, t.next);
             let step = t.lines * LINE / KB;
-            let (mut weight, mut next) = (t.weight, t.next);
-            let mut block = t.x;
-            for _ in 0..t.blocks {
-                if t.ahead > 0 {
-                    // each block of the input is on a different page, so the hardware does not prefetch it in time
-                    for p in 0..(P * S::LANES).div_ceil(LINE) {
-                        S::prefetch(block.wrapping_add(t.ahead + p * LINE));
+            for _ in 0..t.count {
+                let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
+                // the current subtotal, and the sum of earlier ones if there are any
+                let mut totals = MaybeUninit::<[[[[S::V; BLOCKS]; P]; ROWS]; 2]>::uninit();
+                let total = totals.as_mut_ptr().cast::<f32>();
+                let before = total.wrapping_add(ROWS * P * BLOCKS * S::LANES);
+                let at = |r: usize, p: usize, o: usize| ((r * P + p) * BLOCKS + o) * S::LANES;
+                let (mut left, mut pieces, mut has_before) = (t.piece, 0usize, false);
+                // prefetch the output, which is written and may be added to
+                for o in 0..BLOCKS {
+                    for r in 0..ROWS {
+                        for p in 0..P {
+                            S::prefetch(out.add(o * t.out_block + r * t.out_row + p * S::LANES));
+                        }
                     }
                 }
-                for element in 0..t.elements {
-                    if left == 0 {
-                        if pieces > 0 {
-                            add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
+                let mut weight = t.weight;
+                let mut block = x;
+                for _ in 0..t.blocks {
+                    if t.ahead > 0 {
+                        // each block of the input is on a different page, so the hardware does not prefetch it in time
+                        for p in 0..(P * S::LANES).div_ceil(LINE) {
+                            S::prefetch(block.wrapping_add(t.ahead + p * LINE));
                         }
-                        pieces += 1;
-                        let mut to = total;
-                        if pieces == PIECES {
-                            if has_before {
+                    }
+                    for element in 0..t.elements {
+                        if left == 0 {
+                            if pieces > 0 {
                                 add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
-                                    before.wrapping_add(at(r, p, o)).cast_const()
+                                    total.wrapping_add(at(r, p, o)).cast_const()
                                 });
                             }
-                            (to, pieces, has_before) = (before, 0, true);
-                        }
-                        for r in 0..ROWS {
-                            for p in 0..P {
-                                for o in 0..BLOCKS {
-                                    S::store(to.wrapping_add(at(r, p, o)), sums[r][p][o]);
-                                    sums[r][p][o] = S::zero();
+                            pieces += 1;
+                            let mut to = total;
+                            if pieces == PIECES {
+                                if has_before {
+                                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                                        before.wrapping_add(at(r, p, o)).cast_const()
+                                    });
+                                }
+                                (to, pieces, has_before) = (before, 0, true);
+                            }
+                            for r in 0..ROWS {
+                                for p in 0..P {
+                                    for o in 0..BLOCKS {
+                                        S::store(to.wrapping_add(at(r, p, o)), sums[r][p][o]);
+                                        sums[r][p][o] = S::zero();
+                                    }
                                 }
                             }
+                            left = t.piece;
                         }
-                        left = t.piece;
-                    }
-                    left -= 1;
-                    let x = block.add(*t.offsets.add(element));
-                    if !S::PREFETCH_PER_CHANNEL {
-                        for _ in 0..t.lines {
-                            S::prefetch(next);
-                            next = next.wrapping_add(LINE);
-                        }
-                    }
-                    for k in 0..KB {
-                        let mut w = [S::zero(); BLOCKS];
-                        for o in 0..BLOCKS {
-                            w[o] = S::load(weight.add((k * BLOCKS + o) * S::LANES));
-                        }
-                        for r in 0..ROWS {
-                            for p in 0..P {
-                                let v = S::splat(*x.add(r * t.row + p * pixel + k));
-                                for o in 0..BLOCKS {
-                                    sums[r][p][o] = S::fma(v, w[o], sums[r][p][o]);
-                                }
+                        left -= 1;
+                        let from = block.add(*t.offsets.add(element));
+                        if !S::PREFETCH_PER_CHANNEL {
+                            for _ in 0..t.lines {
+                                S::prefetch(next);
+                                next = next.wrapping_add(LINE);
                             }
                         }
-                        if S::PREFETCH_PER_CHANNEL {
-                            S::prefetch(next);
-                            next = next.wrapping_add(step);
+                        for k in 0..KB {
+                            let mut w = [S::zero(); BLOCKS];
+                            for o in 0..BLOCKS {
+                                w[o] = S::load(weight.add((k * BLOCKS + o) * S::LANES));
+                            }
+                            for r in 0..ROWS {
+                                for p in 0..P {
+                                    let v = S::splat(*from.add(r * t.row + p * pixel + k));
+                                    for o in 0..BLOCKS {
+                                        sums[r][p][o] = S::fma(v, w[o], sums[r][p][o]);
+                                    }
+                                }
+                            }
+                            if S::PREFETCH_PER_CHANNEL {
+                                S::prefetch(next);
+                                next = next.wrapping_add(step);
+                            }
+                            S::fence();
                         }
-                        S::fence();
+                        weight = weight.add(KB * BLOCKS * S::LANES);
                     }
-                    weight = weight.add(KB * BLOCKS * S::LANES);
+                    block = block.wrapping_add(t.block);
                 }
-                block = block.wrapping_add(t.block);
-            }
-            if pieces > 0 {
-                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
-            }
-            if has_before {
-                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| before.wrapping_add(at(r, p, o)).cast_const());
-            }
-            if t.resumes {
-                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
-                    t.out.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES).cast_const()
-                });
-            }
-            if !t.bias.is_null() {
-                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |_, _, o| t.bias.wrapping_add(o * S::LANES));
-            }
-            if !t.residual.is_null() {
-                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
-                    t.residual.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES)
-                });
-            }
-            if t.clamp != Clamp::None {
-                clamp_sums::<S, ROWS, P, BLOCKS>(&mut sums, t.clamp);
-            }
-            for o in 0..BLOCKS {
-                for r in 0..ROWS {
-                    for p in 0..P {
-                        S::store(t.out.add(o * t.out_block + r * t.out_row + p * S::LANES), sums[r][p][o]);
+                if pieces > 0 {
+                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
+                }
+                if has_before {
+                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| before.wrapping_add(at(r, p, o)).cast_const());
+                }
+                if t.resumes {
+                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                        out.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES).cast_const()
+                    });
+                }
+                if !t.bias.is_null() {
+                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |_, _, o| t.bias.wrapping_add(o * S::LANES));
+                }
+                if !residual.is_null() {
+                    add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                        residual.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES)
+                    });
+                }
+                if t.clamp != Clamp::None {
+                    clamp_sums::<S, ROWS, P, BLOCKS>(&mut sums, t.clamp);
+                }
+                for o in 0..BLOCKS {
+                    for r in 0..ROWS {
+                        for p in 0..P {
+                            S::store(out.add(o * t.out_block + r * t.out_row + p * S::LANES), sums[r][p][o]);
+                        }
                     }
+                }
+                x = x.wrapping_add(P * pixel);
+                out = out.wrapping_add(P * S::LANES);
+                if !residual.is_null() {
+                    residual = residual.wrapping_add(P * S::LANES);
                 }
             }
         }

@@ -336,6 +336,7 @@ impl Job<'_> {
                     unreachable!("a tile of {}", columns.len())
                 };
                 let tile = Tile {
+                    count: 1,
                     x: v.wrapping_add(point * g.v_point + (blocks.start * tiles.len() + columns.start) * lanes),
                     row: 0,
                     blocks: blocks.len(),

@@ -41,6 +41,8 @@ pub struct DirectPlan {
 
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
+/// The most tiles between two runs of the epilogue's program.
+const WITH_PROGRAM: usize = 8;
 
 /// Products per partial sum of an exact plan. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as
 /// accurate as PyTorch's, many enough that adding the partial sums takes only a fiftieth of the time.
@@ -313,7 +315,7 @@ impl Job<'_> {
         // if the strip is flat, pixels are counted as in a single row
         let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
         let strip_tiles = StripTiles::new(g, strip, self.line, microkernel::widest(self.isa));
-        let tiles = strip_tiles.len() * strip.samples;
+        let tiles = strip_tiles.tiles() * strip.samples;
         // the last tiles prefetch the next panel: enough of them that memory can keep up
         let visits = pass.blocks.len() * kernel_offsets.len();
         let lines = pass.next.len().div_ceil(LINE * visits.max(1));
@@ -324,6 +326,8 @@ impl Job<'_> {
         let bias = bias.map_or(std::ptr::null(), <[f32]>::as_ptr);
         let clamp = if pass.last { Activation::clamp(self.act) } else { Clamp::None };
         let program = if pass.last { Activation::program(self.act) } else { None };
+        // so that the program finds the outputs in the L1 cache
+        let longest = if program.is_some() { WITH_PROGRAM } else { usize::MAX };
         let (mut size, mut kernel) = ((0, 0), None);
         let mut tile = 0usize;
         for sample in 0..strip.samples {
@@ -332,58 +336,66 @@ impl Job<'_> {
             let read = &maps[panels.first_block(unit) * block..][..panels.blocks * block][pass.blocks.start * block..];
             let start = ((strip.sample + sample) * out_blocks + 2 * unit) * out_plane;
             let out = self.out.pointer(start, width * out_plane);
-            for position in strip_tiles.clone() {
+            for run in strip_tiles.clone() {
                 let (from, at) = if g.pointwise {
-                    ((flat + position.column) * lanes, (flat + position.column) * lanes)
+                    ((flat + run.column) * lanes, (flat + run.column) * lanes)
                 } else if g.flat {
-                    (position.column * g.lanes, (flat + position.column) * lanes)
+                    (run.column * g.lanes, (flat + run.column) * lanes)
                 } else {
-                    let row = strip.first + position.row;
-                    (position.row * g.step * g.pitch + position.column * g.lanes, (row * g.width + position.column) * lanes)
+                    let row = strip.first + run.row;
+                    (run.row * g.step * g.pitch + run.column * g.lanes, (row * g.width + run.column) * lanes)
                 };
-                let prefetched = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < pass.next.len());
-                tile += 1;
-                let tile = Tile {
-                    x: read[from..].as_ptr(),
-                    row: g.step * g.pitch,
-                    blocks: pass.blocks.len(),
-                    block,
-                    offsets: kernel_offsets.as_ptr(),
-                    elements: kernel_offsets.len(),
-                    weight: panel.as_ptr(),
-                    next: prefetched.map_or(panel, |n| &pass.next[n..]).as_ptr(),
-                    lines: if prefetched.is_some() { lines } else { 0 },
-                    ahead: if g.pointwise && pass.cold { position.pixels * lanes } else { 0 },
-                    piece: self.piece.div_ceil(g.lanes),
-                    resumes: !pass.first,
-                    bias,
-                    out: out.wrapping_add(at),
-                    out_row: g.width * lanes,
-                    out_block: out_plane,
-                    residual: match self.residual {
-                        _ if !pass.last => std::ptr::null(),
-                        Residual::None => std::ptr::null(),
-                        Residual::InPlace => out.wrapping_add(at),
-                        Residual::From(r) => r[start + at..].as_ptr(),
-                    },
-                    clamp,
-                };
-                if size != (position.rows, position.pixels) {
-                    size = (position.rows, position.pixels);
-                    kernel = microkernel::choose(self.isa, position.rows, position.pixels, width, g.lanes > 1);
-                }
-                let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", position.rows, position.pixels) };
-                // SAFETY: the processor supports `self.isa`. The tile's kernel elements are inside the strip's copy, which has
-                // every row and column that they read (or, if pointwise, inside the feature map itself), and its outputs inside
-                // the unit's feature maps; the panel has the length given by blocks, kernel elements and channels. Each task
-                // writes its own outputs.
-                unsafe { kernel(&tile) };
-                if let Some(code) = program {
-                    for (b, r) in (0..width).flat_map(|b| (0..position.rows).map(move |r| (b, r))) {
-                        let at = start + b * out_plane + at + r * g.width * lanes;
-                        let channels = shape.filters - (2 * unit + b) * lanes;
-                        // SAFETY: outputs of this tile only
-                        apply(self.isa.into(), code, channels, unsafe { self.out.slice(at, position.pixels * lanes) });
+                let mut done = 0;
+                while done < run.count {
+                    // up to the first one that prefetches
+                    let most = if tile < begin { begin - tile } else { tiles - tile };
+                    let count = (run.count - done).min(most).min(longest);
+                    let (from, at) = (from + done * run.pixels * g.lanes, at + done * run.pixels * lanes);
+                    let prefetched = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < pass.next.len());
+                    (tile, done) = (tile + count, done + count);
+                    let operands = Tile {
+                        count,
+                        x: read[from..].as_ptr(),
+                        row: g.step * g.pitch,
+                        blocks: pass.blocks.len(),
+                        block,
+                        offsets: kernel_offsets.as_ptr(),
+                        elements: kernel_offsets.len(),
+                        weight: panel.as_ptr(),
+                        next: prefetched.map_or(panel, |n| &pass.next[n..]).as_ptr(),
+                        lines: if prefetched.is_some() { lines } else { 0 },
+                        ahead: if g.pointwise && pass.cold { run.pixels * lanes } else { 0 },
+                        piece: self.piece.div_ceil(g.lanes),
+                        resumes: !pass.first,
+                        bias,
+                        out: out.wrapping_add(at),
+                        out_row: g.width * lanes,
+                        out_block: out_plane,
+                        residual: match self.residual {
+                            _ if !pass.last => std::ptr::null(),
+                            Residual::None => std::ptr::null(),
+                            Residual::InPlace => out.wrapping_add(at),
+                            Residual::From(r) => r[start + at..].as_ptr(),
+                        },
+                        clamp,
+                    };
+                    if size != (run.rows, run.pixels) {
+                        size = (run.rows, run.pixels);
+                        kernel = microkernel::choose(self.isa, run.rows, run.pixels, width, g.lanes > 1);
+                    }
+                    let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", run.rows, run.pixels) };
+                    // SAFETY: the processor supports `self.isa`. The tiles' kernel elements are inside the strip's copy, which has
+                    // every row and column that they read (or, if pointwise, inside the feature map itself), and their outputs
+                    // inside the unit's feature maps; the panel has the length given by blocks, kernel elements and channels. Each
+                    // task writes its own outputs.
+                    unsafe { kernel(&operands) };
+                    if let Some(code) = program {
+                        for (b, r) in (0..width).flat_map(|b| (0..run.rows).map(move |r| (b, r))) {
+                            let at = start + b * out_plane + at + r * g.width * lanes;
+                            let channels = shape.filters - (2 * unit + b) * lanes;
+                            // SAFETY: outputs of these tiles only
+                            apply(self.isa.into(), code, channels, unsafe { self.out.slice(at, count * run.pixels * lanes) });
+                        }
                     }
                 }
             }

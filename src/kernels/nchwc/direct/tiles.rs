@@ -2,15 +2,19 @@
 
 use super::strip::{Geometry, Strip};
 
-/// A tile within a strip.
-pub(super) struct TilePosition {
+/// Tiles of the same size within a strip, each to the right of the one before.
+pub(super) struct TileRun {
+    /// Row and column of the first one.
     pub row: usize,
     pub column: usize,
+    /// Rows and columns of each.
     pub rows: usize,
     pub pixels: usize,
+    /// Number of tiles.
+    pub count: usize,
 }
 
-/// Splits a strip into tiles of nearly equal width, wider ones first; tiles of narrow feature maps span two rows.
+/// Splits a strip into runs of tiles of nearly equal width, wider ones first; tiles of narrow feature maps span two rows.
 #[derive(Clone)]
 pub(super) struct StripTiles {
     lines: usize,
@@ -37,26 +41,27 @@ impl StripTiles {
     }
 
     /// Number of tiles.
-    pub fn len(&self) -> usize {
+    pub fn tiles(&self) -> usize {
         self.across * if self.two { self.lines.div_ceil(2) } else { self.lines }
     }
 }
 
 impl Iterator for StripTiles {
-    type Item = TilePosition;
+    type Item = TileRun;
 
-    fn next(&mut self) -> Option<TilePosition> {
+    fn next(&mut self) -> Option<TileRun> {
         if self.row == self.lines {
             return None;
         }
         let rows = if self.two && self.row + 2 <= self.lines { 2 } else { 1 };
         let wider = self.width - self.pixels * self.across;
-        let pixels = self.pixels + usize::from(self.column < wider * (self.pixels + 1));
-        let position = TilePosition { row: self.row, column: self.column, rows, pixels };
-        self.column += pixels;
+        let (pixels, count) =
+            if self.column == 0 && wider > 0 { (self.pixels + 1, wider) } else { (self.pixels, self.across - wider) };
+        let run = TileRun { row: self.row, column: self.column, rows, pixels, count };
+        self.column += pixels * count;
         if self.column == self.width {
             (self.column, self.row) = (0, self.row + rows);
         }
-        Some(position)
+        Some(run)
     }
 }

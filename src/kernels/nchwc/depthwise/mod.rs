@@ -19,6 +19,9 @@ use crate::kernels::isa::Isa;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
 
+/// Floats of output rows to which a function that does not fit in registers is applied at a time.
+const WITH_PROGRAM: usize = 2048;
+
 /// Whether this kernel supports the convolution.
 pub fn supports(shape: &ConvShape) -> bool {
     shape.groups == shape.channels && shape.groups == shape.filters
@@ -144,13 +147,16 @@ impl Job<'_> {
             run(first, last - first);
         }
         (last..ow).for_each(|ox| run(ox, 1));
-        self.finish(map, line);
+        self.finish(map, line..line + 1);
     }
 
     /// Computes output rows from a copy of what they read, with zeros around it.
     fn padded(&self, padded: Padded, map: usize, lines: Range<usize>) {
         let mut copy = Scratch::new();
         padded.copy(self.shape, self.plane(map), &lines, self.lanes, &mut copy);
+        // several rows at a time, which are still in the L1 cache
+        let most = (WITH_PROGRAM / (self.shape.output[1] * self.lanes)).max(1);
+        let (end, mut finished) = (lines.end, lines.start);
         for (index, line) in lines.enumerate() {
             let whole = self.row(map, line);
             let row = Row {
@@ -160,16 +166,19 @@ impl Job<'_> {
             };
             // SAFETY: as above, and the copy holds all that these rows read
             unsafe { (self.conv_row)(&row) };
-            self.finish(map, line);
+            if line + 1 - finished == most || line + 1 == end {
+                self.finish(map, finished..line + 1);
+                finished = line + 1;
+            }
         }
     }
 
     /// Applies a function that does not fit in the registers of the kernel.
-    fn finish(&self, map: usize, line: usize) {
+    fn finish(&self, map: usize, lines: Range<usize>) {
         if let Some(code) = Activation::program(self.operands.epilogue.act) {
             let ([oh, ow], lanes) = (self.shape.output, self.lanes);
-            // SAFETY: an output row that belongs to this run only
-            let out = unsafe { self.out.slice((map * oh + line) * ow * lanes, ow * lanes) };
+            // SAFETY: output rows that belong to this run only
+            let out = unsafe { self.out.slice((map * oh + lines.start) * ow * lanes, lines.len() * ow * lanes) };
             apply(self.isa, code, self.shape.channels - map % self.blocks * lanes, out);
         }
     }

@@ -205,7 +205,7 @@ impl Coordinates<'_> {
 }
 
 /// The largest size at which places are compared one by one.
-const MAX_PLACES: usize = 1 << 16;
+const MAX_PLACES: usize = 1 << 11;
 
 /// How far apart the places of an interpolation may be, over the size.
 const CLOSE: f64 = 1e-9;

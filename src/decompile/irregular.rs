@@ -10,7 +10,7 @@ use super::stmt::{Hole, Label, Line, OpStmt};
 use super::tree::Irregular;
 
 /// The nodes of the main path, after the first value up to the last one.
-fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
+pub(super) fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
     // the nodes that depend on the region's first value: other inputs do not
     let mut dependents: HashSet<Id> = HashSet::from([irregular.from]);
     for &id in &irregular.nodes {

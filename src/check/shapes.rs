@@ -223,6 +223,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::NothingLeft { .. } => Diagnostic::error(codes::WINDOW, error.to_string(), span, reads)
             .rule("the padding of a transposed convolution is left out of its result, on both sides")
             .help("use less padding, a larger input, or a larger kernel"),
+        ShapeError::Cropped { .. } => {
+            Diagnostic::error(codes::WINDOW, error.to_string(), span, reads).rule("a crop leaves at least one row and column")
+        }
         ShapeError::PoolPadding { .. } => {
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
                 .rule("the padding of a pool is smaller than its window")
@@ -300,6 +303,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
             .rule("a last window that would start in the trailing padding is dropped, which depends on the size")
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
+        ShapeError::FreeStride { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+            .rule("of an enlarged map, the factor divides the stride or is divided by it")
+            .help("fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
         ShapeError::Blocks { what, block, count } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)

@@ -1,7 +1,7 @@
 //! Free height and width: which input sizes a network accepts, and the network at one of them.
 //!
-//! A free dimension is `floor((v + add) / div)` of the axis `v` ([`Dim`]). It must be at least 1, which bounds `v` from below.
-//! Where two dimensions with the same divisor are added, they must be equal, which is a condition on `v` modulo the divisor.
+//! A free dimension is `times * floor((v + add) / div) + plus` of the axis `v` ([`Dim`]). It must be at least 1, which bounds `v` from
+//! below. Where two dimensions that grow alike are added, they must be equal, which is a condition on `v` modulo their divisors.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,7 @@ const MAX_PERIOD: i64 = 1 << 16;
 /// The largest height and width that [`at_size`] tries.
 const MAX_SIZE: usize = 1 << 40;
 
-/// Two dimensions with the same divisor that must be equal, and the node that requires it.
+/// Two dimensions that must be equal, and the node that requires it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// One.
@@ -72,16 +72,15 @@ pub(super) fn report(graph: &Graph, types: &Types) -> SizeReport {
 }
 
 fn axis_report(graph: &Graph, types: &Types, axis: Axis) -> Option<AxisReport> {
-    // `floor((v + add) / div) >= 1` holds from `v = div - add` on
     let mut least: Option<i64> = None;
     let mut conditions: Vec<Condition> = Vec::new();
     let mut seen = HashSet::new();
     for node in graph.ids() {
         for dim in at_least_one(graph, types, node) {
-            if let Dim::Free { axis: of, add, div } = dim
+            if let Some((of, size)) = dim.least_axis()
                 && of == axis
             {
-                least = least.max(Some(div.saturating_sub(add).max(1)));
+                least = least.max(Some(size));
             }
         }
         for (left, right) in joined(graph, types, node) {
@@ -124,8 +123,8 @@ fn joined(graph: &Graph, types: &Types, node: NodeId) -> Vec<(Dim, Dim)> {
 
 /// The smallest size that fits, at least `least`, and the sizes that fit from there on.
 fn solve(least: i64, conditions: Vec<Condition>) -> (i64, Fits) {
-    let div = |c: &Condition| if let Dim::Free { div, .. } = c.left { div } else { 1 };
-    let period = conditions.iter().fold(1, |period, c| lcm(period, div(c)));
+    let div = |dim: Dim| if let Dim::Free { div, .. } = dim { div } else { 1 };
+    let period = conditions.iter().fold(1, |period, c| lcm(lcm(period, div(c.left)), div(c.right)));
     if period > MAX_PERIOD {
         return (least, Fits::Where(conditions));
     }

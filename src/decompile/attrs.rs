@@ -131,6 +131,6 @@ pub(super) fn is_map(shape: &Shape) -> bool {
 /// The dimensions of an input in the language's notation; `None` if they cannot be written.
 pub(super) fn input(shape: &Shape) -> Option<String> {
     let dims = shape.dims()?;
-    let plain = |dim: &Dim| matches!(dim, Dim::Fixed(_) | Dim::Free { add: 0, div: 1, .. });
+    let plain = |dim: &Dim| matches!(dim, Dim::Fixed(_) | Dim::Free { add: 0, div: 1, times: 1, .. });
     dims.iter().all(plain).then(|| shape.to_string())
 }

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::attrs::{self, Val};
-use super::blocks::{Blocks, Residual, Run};
+use super::blocks::{Blocks, Residual};
 use super::group::Path;
 use super::irregular;
+use super::names;
 use super::net::{Id, Net};
 use super::stmt::{Arm, Hole, Name, Stmt, push_op};
 use super::tree::{self, Item, Join, Scope};
@@ -129,7 +130,7 @@ impl Blocks<'_> {
             out.stmts.append(&mut inner.stmts);
             return;
         };
-        if self.is_prefix(&inner.stmts) {
+        if self.is_prefix(name, &inner.stmts) {
             self.prefix(name, &mut inner.stmts);
             out.stmts.append(&mut inner.stmts);
             return;
@@ -153,7 +154,7 @@ impl Blocks<'_> {
     }
 
     /// Whether the name of a scope with these statements becomes a part of their labels: `stages.0.blocks`, `features.1`, `head.fc`.
-    fn is_prefix(&self, stmts: &[Stmt]) -> bool {
+    fn is_prefix(&self, name: &str, stmts: &[Stmt]) -> bool {
         let run = |stmt: &Stmt| match stmt {
             Stmt::Run(run) => Some(&self.runs[*run]),
             _ => None,
@@ -168,7 +169,13 @@ impl Blocks<'_> {
             [Stmt::Op { leaf: label, .. } | Stmt::Call { label, .. }] => label.is_some(),
             [Stmt::Scope { .. }] => true,
             [only] => run(only).is_some_and(|run| run.label.is_some()),
-            _ => stmts.iter().filter_map(run).any(Run::needs_prefix) && stmts.iter().all(takes_prefix),
+            // the stages of scopes that are numbered would have the same label
+            _ => {
+                let is_number = names::is_number(name) && !self.in_block;
+                let mut runs = stmts.iter().filter_map(run);
+                let has_stage = runs.any(|run| run.needs_prefix() || (is_number && run.label.is_some()));
+                has_stage && stmts.iter().all(takes_prefix)
+            }
         }
     }
 
@@ -293,16 +300,22 @@ fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize
 /// Multiplies `stride` by the strides along the main path.
 fn strides(net: &Net, item: &Item, stride: &mut Pair) {
     match item {
-        Item::Op(id) => {
-            let own = net.node(*id).op.stride();
-            *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
-        }
+        Item::Op(id) => step(net, *id, stride),
         Item::Scope(scope) => scope.body.iter().for_each(|item| strides(net, item, stride)),
+        Item::Irregular(irregular) => {
+            irregular::main_path(net, irregular).into_iter().for_each(|id| step(net, id, stride));
+        }
         Item::Join(join) => {
             // of parallel arms, the last one counts; branches do not count
             let main = if matches!(net.node(join.node).op, Op::Concat) { join.arms.last() } else { join.arms.first() };
             main.into_iter().flatten().for_each(|item| strides(net, item, stride));
         }
-        Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
+        Item::Output(_) | Item::Side(_) => {}
     }
+}
+
+/// Multiplies `stride` by that of a node.
+fn step(net: &Net, id: Id, stride: &mut Pair) {
+    let own = net.node(id).op.stride();
+    *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
 }

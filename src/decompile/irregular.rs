@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::attrs::Statement;
 use super::group::Path;
+use super::names;
 use super::net::{Id, Net};
 use super::stmt::{Hole, Label, Line, OpStmt};
 use super::tree::Irregular;
 
 /// The nodes of the main path, after the first value up to the last one.
-fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
+pub(super) fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
     // the nodes that depend on the region's first value: other inputs do not
     let mut dependents: HashSet<Id> = HashSet::from([irregular.from]);
     for &id in &irregular.nodes {
@@ -153,9 +154,7 @@ impl Builder<'_, '_> {
                 if let Some(first) = others.iter().position(|o| *o == current) {
                     others.remove(first);
                 }
-                let leaf = self.paths.and_then(|(paths, depth)| {
-                    paths.get(id).filter(|path| path.len() > depth).map(|path| path[depth..].join("."))
-                });
+                let leaf = self.paths.and_then(|(_, depth)| self.leaf(id, depth));
                 let statement = self.statement(id, others, leaf);
                 self.out.push(Line::Main(statement));
                 current = id;
@@ -173,18 +172,32 @@ impl Builder<'_, '_> {
         let first = self.net.node(id).operands.first().copied();
         let from = first.filter(|&first| first != current).map(|first| self.labeled(first));
         let (name, cut) = self.name(&chain).unzip();
+        // without a scope of their own, layers keep their names in the one around
+        let scoped = cut.is_some() || !self.keeps_names(&chain);
+        let cut = cut.or_else(|| self.paths.filter(|_| !scoped).map(|(_, depth)| depth));
         let mut body = Vec::new();
         for &step in &chain {
             let others = self.net.node(step).operands.iter().skip(1).copied().collect();
-            let leaf = cut
-                .zip(self.paths)
-                .and_then(|(cut, (paths, _))| paths.get(step).filter(|path| path.len() > cut).map(|path| path[cut..].join(".")));
+            let leaf = cut.and_then(|cut| self.leaf(step, cut));
             body.push(self.statement(step, others, leaf));
         }
         let last = chain.last().copied().unwrap_or(id);
         let label = self.label(last);
-        self.out.push(Line::Branch { label, name, from, body });
+        self.out.push(Line::Branch { label, name, scoped, from, body });
         self.add_outputs(last, label);
+    }
+
+    /// The name of a layer within a scope at this depth.
+    fn leaf(&self, id: Id, depth: usize) -> Option<String> {
+        let (paths, _) = self.paths?;
+        paths.get(id).filter(|path| path.len() > depth).map(|path| path[depth..].join("."))
+    }
+
+    /// Whether the layers of a branch have names, and its last statement one that others can read it by.
+    fn keeps_names(&self, chain: &[Id]) -> bool {
+        let Some((_, depth)) = self.paths else { return false };
+        let is_label = |id: &Id| self.leaf(*id, depth).is_none_or(|leaf| names::is_path(&leaf));
+        chain.iter().any(|&id| self.leaf(id, depth).is_some()) && chain.last().is_some_and(is_label)
     }
 
     /// The common scope of all layers of a branch, relative to this one, and the depth inside it.

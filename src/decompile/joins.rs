@@ -117,19 +117,19 @@ impl Printer<'_> {
         let mut labels: HashMap<usize, String> = HashMap::new();
         for line in lines {
             match line {
-                Line::Main(statement) => self.statement(statement, &labels, numbers, at),
+                Line::Main(statement) => self.statement(statement, None, &labels, numbers, at),
                 Line::Mark(label) => {
                     let name = fresh("value", at.used_labels);
                     self.text.line(&format!("branch {name} {{ }}"));
                     labels.insert(*label, name);
                 }
-                Line::Branch { label, name, from, body } => {
-                    let name = fresh(name.as_deref().unwrap_or("path"), at.used_labels);
+                Line::Branch { label, name, scoped, from, body } => {
                     let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
-                    self.text.open(&format!("branch {name}{from}"));
-                    let mut inner = LayerNumbers::default();
-                    body.iter().for_each(|statement| self.statement(statement, &labels, &mut inner, at));
-                    self.text.close();
+                    let name = if *scoped {
+                        self.scoped_branch(name.as_deref(), &from, body, &labels, at)
+                    } else {
+                        self.open_branch(&from, body, &labels, numbers, at)
+                    };
                     labels.insert(*label, name);
                 }
                 Line::Output { output, label } => {
@@ -139,8 +139,61 @@ impl Printer<'_> {
         }
     }
 
-    fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let label = writer::label(numbers, &stmt.word, stmt.leaf.as_deref());
+    /// A branch whose layers are in a scope of its label, which it returns.
+    fn scoped_branch(
+        &mut self,
+        name: Option<&str>,
+        from: &str,
+        body: &[OpStmt],
+        labels: &HashMap<usize, String>,
+        at: &mut Body<'_>,
+    ) -> String {
+        let name = fresh(name.unwrap_or("path"), at.used_labels);
+        self.text.open(&format!("branch {name}{from}"));
+        let mut inner = LayerNumbers::default();
+        body.iter().for_each(|statement| self.statement(statement, None, labels, &mut inner, at));
+        self.text.close();
+        name
+    }
+
+    /// A branch whose layers are in the scope around it; returns the label of its last statement.
+    fn open_branch(
+        &mut self,
+        from: &str,
+        body: &[OpStmt],
+        labels: &HashMap<usize, String>,
+        numbers: &mut LayerNumbers,
+        at: &mut Body<'_>,
+    ) -> String {
+        self.text.open(&format!("branch{from}"));
+        let mut name = String::new();
+        for (i, statement) in body.iter().enumerate() {
+            let is_last = i + 1 == body.len();
+            if is_last {
+                name = statement.leaf.clone().unwrap_or_else(|| fresh("path", at.used_labels));
+            }
+            self.statement(statement, is_last.then_some(&name), labels, numbers, at);
+        }
+        self.text.close();
+        name
+    }
+
+    /// Writes a statement of an irregular region, with this label if it needs one to be read.
+    fn statement(
+        &mut self,
+        stmt: &OpStmt,
+        own: Option<&String>,
+        labels: &HashMap<usize, String>,
+        numbers: &mut LayerNumbers,
+        at: &mut Body<'_>,
+    ) {
+        let label = match own {
+            Some(own) => {
+                numbers.skip(1);
+                Some(own.clone())
+            }
+            None => writer::label(numbers, &stmt.word, stmt.leaf.as_deref()),
+        };
         at.used_labels.extend(label.clone());
         let mut line = format!("{}{}", stmt.word, self.args(&stmt.word, stmt.expression.as_deref(), &stmt.keys, at));
         let like = stmt.word == "upsample";

@@ -107,6 +107,9 @@ enum Style {
 /// Writes the source of a graph. The source is checked to compile to the same graph, up to names: see [`Decompiled::layers`].
 pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, DecompileError> {
     let mut net = Net::of(graph)?;
+    if options.keep_names {
+        net.name_norms();
+    }
     let mut notes = Vec::new();
     if net.dead > 0 {
         notes.push(format!("{} nodes that no output depends on are omitted", net.dead));

@@ -33,6 +33,11 @@ pub(super) fn is_path(text: &str) -> bool {
     parts.next().is_some_and(is_word) && parts.all(|p| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
+/// Whether a component of a layer's name is a number.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+}
+
 /// A label as written in the source.
 pub(super) fn label(text: &str) -> String {
     if is_path(text) { text.to_string() } else { format!("\"{text}\"") }

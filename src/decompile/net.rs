@@ -97,6 +97,11 @@ impl Net {
         Ok(net)
     }
 
+    /// Lets norms without parameters keep their names too: by their numbers, they could be called as layers beside them are.
+    pub fn name_norms(&mut self) {
+        self.nodes.iter_mut().filter(|node| node.op.is_norm()).for_each(|node| node.named = true);
+    }
+
     pub fn node(&self, id: Id) -> &Node {
         &self.nodes[id]
     }

@@ -132,14 +132,22 @@ impl Policies {
             return made.iter().map(|(r, ..)| (r.f, unit.clone())).collect();
         }
         let mut out = Vec::new();
-        let mut kinds: Vec<(Vec<Stmt>, Vec<usize>)> = Vec::new();
+        // a kernel is none of the policy's arguments
+        let mut kinds: Vec<Vec<usize>> = Vec::new();
         for (at, (_, built, ..)) in made.iter().enumerate() {
-            match kinds.iter_mut().find(|(stmts, _)| *stmts == built.stmts) {
-                Some((_, members)) => members.push(at),
-                None => kinds.push((built.stmts.clone(), vec![at])),
+            let same = |other: &Built| other.stmts == built.stmts && own_numbers(other).eq(own_numbers(built));
+            match kinds.iter_mut().find(|members| members.first().is_some_and(|&first| same(&made[first].1))) {
+                Some(members) => members.push(at),
+                None => kinds.push(vec![at]),
             }
         }
-        for (stmts, members) in kinds {
+        for members in kinds {
+            let stmts = made[members[0]].1.stmts.clone();
+            let own: Vec<(&Built, usize, i64)> = members.iter().map(|&m| arms[m]).collect();
+            if standard.projection(&own, signal) == Some("projection") {
+                out.extend(members.iter().map(|&m| (made[m].0.f, None)));
+                continue;
+            }
             // the policy's arguments come first, so that other numbers can be derived from them
             let lists: Vec<Vec<Hole>> = members.iter().map(|&m| given(&made[m])).collect();
             let views: Vec<Instance<'_>> = lists.iter().map(|list| Instance { holes: list, channels: None }).collect();
@@ -216,6 +224,12 @@ fn projection(name: String, stmts: Vec<Stmt>, exprs: Vec<Expr>, standard: bool) 
         condition: None,
         calls: Vec::new(),
     }
+}
+
+/// The numbers of a projection that are none of the policy's arguments.
+fn own_numbers(built: &Built) -> impl Iterator<Item = (&str, Val)> {
+    let own = built.holes.iter().filter(|hole| hole.key != "filters" && hole.key != "stride");
+    own.map(|hole| (hole.key.as_str(), hole.value))
 }
 
 /// The policy's two arguments, followed by the projection's holes.

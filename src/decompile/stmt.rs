@@ -60,8 +60,9 @@ pub(super) enum Line {
     Main(OpStmt),
     /// Labels the current value.
     Mark(usize),
-    /// A branch: its label, its preferred name, and where it begins if not at the current value.
-    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<OpStmt> },
+    /// A branch: its label, its preferred name, and where it begins if not at the current value. Its layers are in a scope of its
+    /// label, or else in the scope around it.
+    Branch { label: usize, name: Option<String>, scoped: bool, from: Option<Label>, body: Vec<OpStmt> },
     /// This output is the labeled value.
     Output { output: usize, label: usize },
 }
@@ -155,7 +156,7 @@ pub(super) fn have_names(stmts: &[Stmt]) -> bool {
         Stmt::Join { arms, .. } => arms.iter().any(|arm| arm.name != Name::None || have_names(&arm.body)),
         Stmt::Irregular(lines) => lines.iter().any(|line| match line {
             Line::Main(statement) => statement.leaf.is_some(),
-            Line::Branch { name, .. } => name.is_some(),
+            Line::Branch { name, scoped, .. } => name.is_some() || !scoped,
             Line::Mark(_) | Line::Output { .. } => false,
         }),
         Stmt::Scope { .. } | Stmt::Run(_) | Stmt::Side { .. } => true,

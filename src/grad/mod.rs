@@ -336,6 +336,7 @@ impl<'a> Differentiation<'a> {
             Op::AdaptiveAvgPool(_) => self.adaptive(id, name, dy),
             Op::Flatten => self.flatten(id, name, dy),
             Op::Pad(pad) => self.pad(id, name, pad, dy),
+            Op::Crop(sides) => self.crop(id, name, *sides, dy),
             Op::Subsample(stride) => self.subsample(id, name, *stride, dy),
             Op::GlobalMaxPool => {
                 let [_, h, w] = self.map(self.operand(id, 0)?.node)?;

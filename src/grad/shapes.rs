@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Differentiation, GradError};
-use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Train, Upsample, Value};
+use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Sides, Train, Upsample, Value};
 
 impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
@@ -84,6 +84,14 @@ impl Differentiation<'_> {
     pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::Unpad(*pad), &[dy])?;
+        self.accumulate(x, dx);
+        Ok(())
+    }
+
+    /// The gradient is zero where nothing was left.
+    pub(super) fn crop(&mut self, id: NodeId, name: &str, sides: Sides, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.add(id, &format!("{name}.x.grad"), Op::Pad(Pad::zeros(sides)), &[dy], Vec::new())?;
         self.accumulate(x, dx);
         Ok(())
     }

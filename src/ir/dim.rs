@@ -22,15 +22,19 @@ impl fmt::Display for Axis {
     }
 }
 
+/// The largest period of two free dimensions that is searched for a size at which they are equal.
+const MAX_PERIOD: i64 = 1 << 16;
+
 /// One dimension of a value. The batch dimension is implicit and not included.
 ///
-/// A free dimension is `floor((axis + add) / div)`. Convolutions and pools of any kernel, stride and padding preserve that
-/// form, since `floor((floor((v + a) / b) + c) / s) = floor((v + a + b c) / (b s))`.
+/// A free dimension is `times * floor((axis + add) / div) + plus`. With `times` 1, convolutions and pools of any kernel, stride and
+/// padding preserve that form, since `floor((floor((v + a) / b) + c) / s) = floor((v + a + b c) / (b s))`. What enlarges a map by a
+/// whole factor has a larger `times`, which strides that divide it, or that it divides, take back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dim {
     /// Known.
     Fixed(usize),
-    /// `floor((axis + add) / div)`, `div >= 1`.
+    /// `times * floor((axis + add) / div) + plus`, where `div` and `times` are at least 1, and `plus` is 0 if `times` is 1.
     Free {
         /// The axis of the input.
         axis: Axis,
@@ -38,13 +42,31 @@ pub enum Dim {
         add: i64,
         /// The divisor; the quotient rounds down.
         div: i64,
+        /// How many times the quotient.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        times: i64,
+        /// Added to that.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        plus: i64,
     },
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(n: &i64) -> bool {
+    *n == 1
+}
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 impl Dim {
     /// The free axis itself.
     pub fn axis(axis: Axis) -> Dim {
-        Dim::Free { axis, add: 0, div: 1 }
+        Dim::Free { axis, add: 0, div: 1, times: 1, plus: 0 }
     }
 
     /// The number, where known.
@@ -55,28 +77,53 @@ impl Dim {
         }
     }
 
-    /// `floor((self + add) / div) + plus`; `None` where a known result would be below 1 or overflow.
+    /// `floor((self + add) / div) + plus`; `None` where a known result would be below 1 or overflow, or a free one has no such form.
     pub fn affine(self, add: i64, div: i64, plus: i64) -> Option<Dim> {
         match self {
             Dim::Fixed(n) => {
                 let n = i64::try_from(n).ok()?.checked_add(add)?.div_euclid(div).checked_add(plus)?;
                 (n >= 1).then_some(Dim::Fixed(n as usize))
             }
-            Dim::Free { axis, add: a, div: b } => {
-                let div = b.checked_mul(div)?;
-                Some(Dim::Free { axis, add: a.checked_add(b.checked_mul(add)?)?.checked_add(div.checked_mul(plus)?)?, div })
+            Dim::Free { axis, add: a, div: b, times, plus: p } => {
+                let more = p.checked_add(add)?;
+                if times % div == 0 {
+                    // whole multiples are left
+                    return free(axis, a, b, times / div, more.div_euclid(div).checked_add(plus)?);
+                }
+                if div % times != 0 {
+                    return None;
+                }
+                let (step, more) = (div / times, more.div_euclid(times));
+                let (whole, rest) = (b.checked_mul(step)?, a.checked_add(b.checked_mul(more)?)?);
+                free(axis, rest, whole, 1, plus)
             }
         }
     }
 
-    /// Whether two dimensions are equal for infinitely many sizes of their axis. `floor((v + a) / d)` and `floor((v + b) / d)`
-    /// differ only where a multiple of `d` lies in between, so they agree unless `a` and `b` are `d` or more apart. With
-    /// different divisors they eventually diverge. A known and a free dimension, or two different axes, are equal only at
-    /// isolated sizes, which does not count.
+    /// This many times; `None` where it overflows.
+    pub fn multiplied(self, by: usize) -> Option<Dim> {
+        match self {
+            Dim::Fixed(n) => n.checked_mul(by).map(Dim::Fixed),
+            Dim::Free { axis, add, div, times, plus } => {
+                let by = i64::try_from(by).ok().filter(|&by| by > 0)?;
+                free(axis, add, div, times.checked_mul(by)?, plus.checked_mul(by)?)
+            }
+        }
+    }
+
+    /// Whether two dimensions are equal for infinitely many sizes of their axis. Such that grow alike repeat how they differ; with
+    /// others they eventually diverge. `floor((v + a) / d)` and `floor((v + b) / d)` differ only where a multiple of `d` lies in
+    /// between, so they agree unless `a` and `b` are `d` or more apart. A known and a free dimension, or two different axes, are
+    /// equal only at isolated sizes, which does not count.
     pub fn agrees(self, other: Dim) -> bool {
         match (self, other) {
-            (Dim::Free { axis: x, add: a, div: d }, Dim::Free { axis: y, add: b, div: e }) => {
-                x == y && d == e && i128::from(a).abs_diff(b.into()) < u128::from(d.unsigned_abs())
+            (Dim::Free { axis: x, add: a, div: d, times: m, .. }, Dim::Free { axis: y, add: b, div: e, times: n, .. }) => {
+                if (m, n, d) == (1, 1, e) {
+                    return x == y && i128::from(a).abs_diff(b.into()) < u128::from(d.unsigned_abs());
+                }
+                let grow_alike = i128::from(m) * i128::from(e) == i128::from(n) * i128::from(d);
+                let period = d.checked_mul(e).filter(|&period| period <= MAX_PERIOD);
+                x == y && grow_alike && period.is_some_and(|period| (0..period).any(|v| self.value(v) == other.value(v)))
             }
             (Dim::Fixed(_), _) | (_, Dim::Fixed(_)) => self == other,
         }
@@ -86,21 +133,51 @@ impl Dim {
     pub fn at(self, size: impl Fn(Axis) -> usize) -> i64 {
         match self {
             Dim::Fixed(n) => n as i64,
-            Dim::Free { axis, add, div } => i64::try_from(size(axis)).unwrap_or(i64::MAX).saturating_add(add).div_euclid(div),
+            Dim::Free { axis, .. } => self.value(i64::try_from(size(axis)).unwrap_or(i64::MAX)),
         }
     }
+
+    fn value(self, axis: i64) -> i64 {
+        match self {
+            Dim::Fixed(n) => n as i64,
+            Dim::Free { add, div, times, plus, .. } => {
+                axis.saturating_add(add).div_euclid(div).saturating_mul(times).saturating_add(plus)
+            }
+        }
+    }
+
+    /// The smallest size of the axis at which a free dimension is at least 1.
+    pub fn least_axis(self) -> Option<(Axis, i64)> {
+        let Dim::Free { axis, add, div, times, plus } = self else { return None };
+        // the quotient that is needed, rounded up
+        let quotient = -(plus.saturating_sub(1)).div_euclid(times);
+        Some((axis, quotient.saturating_mul(div).saturating_sub(add).max(1)))
+    }
+}
+
+/// A free dimension in its only form.
+fn free(axis: Axis, add: i64, div: i64, times: i64, plus: i64) -> Option<Dim> {
+    if times != 1 {
+        return Some(Dim::Free { axis, add, div, times, plus });
+    }
+    Some(Dim::Free { axis, add: add.checked_add(div.checked_mul(plus)?)?, div, times: 1, plus: 0 })
 }
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Dim::Fixed(n) => write!(f, "{n}"),
-            Dim::Free { axis, add: 0, div: 1 } => write!(f, "{axis}"),
-            Dim::Free { axis, add: 0, div } => write!(f, "{axis}/{div}"),
-            Dim::Free { axis, add, div: 1 } => write!(f, "({axis}{add:+})"),
+            Dim::Free { axis, add: 0, div: 1, times: 1, .. } => write!(f, "{axis}"),
+            Dim::Free { axis, add: 0, div, times: 1, .. } => write!(f, "{axis}/{div}"),
+            Dim::Free { axis, add, div: 1, times: 1, .. } => write!(f, "({axis}{add:+})"),
             // ceil(v / d) reads better than floor((v + d - 1) / d)
-            Dim::Free { axis, add, div } if add == div - 1 => write!(f, "ceil({axis}/{div})"),
-            Dim::Free { axis, add, div } => write!(f, "({axis}{add:+})/{div}"),
+            Dim::Free { axis, add, div, times: 1, .. } if add == div - 1 => write!(f, "ceil({axis}/{div})"),
+            Dim::Free { axis, add, div, times: 1, .. } => write!(f, "({axis}{add:+})/{div}"),
+            Dim::Free { axis, add, div, times, plus } => {
+                let once = Dim::Free { axis, add, div, times: 1, plus: 0 };
+                let once = if add == 0 && div != 1 { format!("({once})") } else { once.to_string() };
+                if plus == 0 { write!(f, "{times}*{once}") } else { write!(f, "({times}*{once}{plus:+})") }
+            }
         }
     }
 }

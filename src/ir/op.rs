@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attrs::{BatchNorm, Conv, Gem, Linear, Pad, Pair, Pool, Reduction, SampleNorm};
+use super::attrs::{BatchNorm, Conv, Gem, Linear, Pad, Pair, Pool, Reduction, SampleNorm, Sides};
 use super::{Broadcast, ConvTranspose, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
@@ -49,6 +49,8 @@ pub enum Op {
     Dropout(f64),
     /// Padding.
     Pad(Pad),
+    /// A feature map without these rows and columns at its sides.
+    Crop(Sides),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
     /// A feature map at another size. A second operand may have the size.

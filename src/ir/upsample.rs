@@ -18,6 +18,8 @@ pub struct Upsample {
 pub enum Interpolation {
     /// The value before it.
     Nearest,
+    /// The value whose pixel contains the new one's center.
+    NearestExact,
     /// The two neighbors along each axis, linearly.
     Bilinear,
     /// Four neighbors along each axis: cubic convolution with a = -0.75 (Keys 1981).
@@ -37,12 +39,18 @@ pub enum Target {
 
 impl Interpolation {
     /// All keywords.
-    pub const WORDS: &[&str] = &[Interpolation::Nearest.word(), Interpolation::Bilinear.word(), Interpolation::Bicubic.word()];
+    pub const WORDS: &[&str] = &[
+        Interpolation::Nearest.word(),
+        Interpolation::NearestExact.word(),
+        Interpolation::Bilinear.word(),
+        Interpolation::Bicubic.word(),
+    ];
 
     /// Its keyword in the language, by PyTorch's name.
     pub const fn word(self) -> &'static str {
         match self {
             Interpolation::Nearest => "nearest",
+            Interpolation::NearestExact => "nearest_exact",
             Interpolation::Bilinear => "bilinear",
             Interpolation::Bicubic => "bicubic",
         }
@@ -50,7 +58,18 @@ impl Interpolation {
 
     /// The mode of this keyword.
     pub fn from_word(word: &str) -> Option<Interpolation> {
-        [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic].into_iter().find(|mode| mode.word() == word)
+        let all = [Interpolation::Nearest, Interpolation::NearestExact, Interpolation::Bilinear, Interpolation::Bicubic];
+        all.into_iter().find(|mode| mode.word() == word)
+    }
+
+    /// Whether every new value is one that was there.
+    pub fn copies(self) -> bool {
+        matches!(self, Interpolation::Nearest | Interpolation::NearestExact)
+    }
+
+    /// Where in a pixel its place is, if values are copied.
+    pub fn offset(self) -> f64 {
+        if self == Interpolation::NearestExact { 0.5 } else { 0.0 }
     }
 }
 

@@ -45,5 +45,6 @@ pub(super) fn edge(mode: PadMode) -> Edge {
 
 /// The sizes and steps of an upsampling that copies values.
 pub(super) fn nearest(upsample: &Upsample, input: Pair, output: Pair) -> Nearest {
-    Nearest { input, output, step: [0, 1].map(|axis| upsample.step(axis, input[axis], output[axis]) as f32) }
+    let step = [0, 1].map(|axis| upsample.step(axis, input[axis], output[axis]) as f32);
+    Nearest { input, output, step, offset: upsample.mode.offset() as f32 }
 }

@@ -156,6 +156,7 @@ impl<'a> Use<'a> {
             | Op::Concat
             | Op::Softmax(Some(_))
             | Op::Pad(_)
+            | Op::Crop(_)
             | Op::Slice(_)
             | Op::Train(_)
             | Op::Custom(_) => None,
@@ -212,6 +213,7 @@ impl<'a> Use<'a> {
             Op::Pad(pad) => {
                 with("F.pad", x, vec![self.pad(pad), Arg::key("mode", Expr::text(format!("\"{}\"", pad.mode.word())))])
             }
+            Op::Crop(sides) => with("F.pad", x, vec![self.without(*sides)]),
             Op::Subsample([h, w]) => {
                 let step = |n: &usize| number("stride", Val::int(*n));
                 let mut parts = vec![x, Expr::text("[:, :, ::")];

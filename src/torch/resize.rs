@@ -25,6 +25,7 @@ impl Use<'_> {
     pub(super) fn upsample(&self, upsample: &Upsample, size: Arg) -> Vec<Arg> {
         let mode = match upsample.mode {
             Interpolation::Nearest => return vec![size],
+            Interpolation::NearestExact => "nearest-exact",
             Interpolation::Bilinear if self.rank() == 1 => "linear",
             mode => mode.word(),
         };

@@ -223,3 +223,78 @@ fn a_report_names_the_pattern() {
     assert_eq!(unsupported.rows.len(), 1, "{error}");
     assert!(error.to_string().contains("8 x 3 x 3"), "{error}");
 }
+
+/// Padding that is negative crops, and so does a slice of rows and columns; NASNet shifts a map by a place so.
+#[test]
+fn crops_by_negative_pads_and_slices() {
+    let pad = |pads: &'static str| vec![node("Pad", &["x", pads], &["y"])];
+    let slice = vec![node("Slice", &["x", "starts", "ends", "axes", "steps"], &["y"])];
+    let constants = || {
+        let lists: [(&str, &[i64]); 6] = [
+            ("shifted", &[0, 0, -1, -1, 0, 0, 1, 1]),
+            ("inner", &[0, 0, -1, -2, 0, 0, -1, 0]),
+            ("starts", &[1, 1]),
+            ("ends", &[i64::MAX, -1]),
+            ("axes", &[2, 3]),
+            ("steps", &[2, 1]),
+        ];
+        lists.iter().map(|(name, values)| list(name, values)).collect::<Vec<_>>()
+    };
+    let whole = |free: &[i64]| [&[0, 2], free].concat();
+    for sizes in [whole(&[5, 6]), whole(&[0, 0])] {
+        let of = |nodes: Vec<NodeProto>| run(&import(nodes, constants(), &sizes).unwrap(), &[1, 2, 5, 6]);
+        let (x, y) = of(pad("shifted"));
+        let mut expected = ArrayD::zeros(vec![1, 2, 5, 6]);
+        expected.slice_mut(ndarray::s![.., .., ..4, ..5]).assign(&x.slice(ndarray::s![.., .., 1.., 1..]));
+        assert_near(&y, &expected);
+        let (x, y) = of(pad("inner"));
+        assert_near(&y, &x.slice(ndarray::s![.., .., 1..4, 2..]).to_owned().into_dyn());
+        let (x, y) = of(slice.clone());
+        assert_near(&y, &x.slice(ndarray::s![.., .., 1..;2, 1..5]).to_owned().into_dyn());
+    }
+    // an end of its own, which only an axis of known size has
+    let fixed = vec![list("starts", &[0]), list("ends", &[3]), list("axes", &[2])];
+    let slice = vec![node("Slice", &["x", "starts", "ends", "axes"], &["y"])];
+    let (x, y) = run(&import(slice.clone(), fixed.clone(), &[0, 2, 5, 6]).unwrap(), &[1, 2, 5, 6]);
+    assert_near(&y, &x.slice(ndarray::s![.., .., ..3, ..]).to_owned().into_dyn());
+    let error = import(slice, fixed, &[0, 2, 0, 0]).unwrap_err().to_string();
+    assert!(error.contains("a size of its own"), "{error}");
+}
+
+/// A layer norm of a pooled map, whose channels come last after `as_strided`, or after a reshape.
+#[test]
+fn a_layer_norm_of_one_place() {
+    let norm = |before: Vec<NodeProto>| {
+        let mut nodes = vec![reduce("ReduceMean", "x", "mean", &[-1, -2], true)];
+        nodes.extend(before);
+        nodes.push(node("LayerNormalization", &["last", "w", "b"], &["normal"]));
+        nodes.push(with_ints(node("Transpose", &["normal"], &["y"]), "perm", &[0, 3, 1, 2]));
+        nodes
+    };
+    let strided = vec![
+        node("Reshape", &["mean", "row"], &["flat"]),
+        with_int(node("Gather", &["flat", "places"], &["map"]), "axis", 0),
+        with_ints(node("Transpose", &["map"], &["last"]), "perm", &[0, 2, 3, 1]),
+    ];
+    let reshaped = vec![node("Reshape", &["mean", "channels_last"], &["last"])];
+    let mut places = list("places", &[0, 1, 2]);
+    places.dims = vec![1, 3, 1, 1];
+    let constants = [
+        list("row", &[-1]),
+        places,
+        list("channels_last", &[1, 1, 1, 3]),
+        numbers("w", &[3], &[1.0, 2.0, 0.5]),
+        numbers("b", &[3], &[0.0, -1.0, 1.0]),
+    ];
+    for before in [strided, reshaped] {
+        let (x, y) = run(&import(norm(before), constants.to_vec(), &[1, 3, 4, 5]).unwrap(), &[1, 3, 4, 5]);
+        let mean = x.mean_axis(Axis(3)).unwrap().mean_axis(Axis(2)).unwrap();
+        let center = mean.mean().unwrap();
+        let variance = mean.iter().map(|v| (v - center).powi(2)).sum::<f32>() / 3.0;
+        let (weight, bias) = ([1.0, 2.0, 0.5], [0.0, -1.0, 1.0]);
+        let expected = Array::from_shape_fn(vec![1, 3, 1, 1], |at| {
+            (mean[[0, at[1]]] - center) / (variance + 1e-5).sqrt() * weight[at[1]] + bias[at[1]]
+        });
+        assert_near(&y, &expected);
+    }
+}

@@ -146,6 +146,7 @@ def families():
                  torchvision_model("inception_v3", transform_input=False, aux_logits=True, init_weights=False),
                  shape=(3, 299, 299), small=None, outputs=with_auxiliary),
         Family("crepe", "crepe_tiny", "networks.py", networks.Crepe, (1, 1024, 1), (1, 1024, 1)),
+        Family("unet", "unet_256", "networks.py", networks.UNet, (3, 256, 256)),
     ]
 
 

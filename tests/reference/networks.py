@@ -2,6 +2,7 @@
 
 They are written from the papers, plainly, and share nothing with models/*.resnet but the tensors' names.
 """
+import torch
 from torch import nn
 
 
@@ -234,3 +235,49 @@ class Crepe(nn.Module):
             x = getattr(self, f"conv{n}_BN")(getattr(self, f"conv{n}")(x).relu())
             x = nn.functional.max_pool2d(x, (2, 1))
         return self.classifier(x.transpose(1, 2).flatten(1)).sigmoid()
+
+
+class DoubleConv(nn.Module):
+    """Two 3x3 convolutions with their norms."""
+
+    def __init__(self, channels, filters, middle=None):
+        super().__init__()
+        middle = middle or filters
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(channels, middle, 3, padding=1, bias=False), nn.BatchNorm2d(middle), nn.ReLU(inplace=True),
+            nn.Conv2d(middle, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x):
+        return self.double_conv(x)
+
+
+class UNet(nn.Module):
+    """Ronneberger et al. 2015, "U-Net", with the names of `milesial/Pytorch-UNet` (`bilinear=True`)."""
+
+    def __init__(self, classes=2, filters=64):
+        super().__init__()
+        widths = [filters, filters * 2, filters * 4, filters * 8, filters * 8]
+        self.inc = DoubleConv(3, filters)
+        for n in range(1, 5):
+            level = nn.Module()
+            level.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(widths[n - 1], widths[n]))
+            setattr(self, f"down{n}", level)
+        for n, result in enumerate((filters * 4, filters * 2, filters, filters), 1):
+            level = nn.Module()
+            channels = widths[4 - n] * 2
+            level.conv = DoubleConv(channels, result, channels // 2)
+            setattr(self, f"up{n}", level)
+        self.outc = nn.Module()
+        self.outc.conv = nn.Conv2d(filters, classes, 1)
+
+    def forward(self, x):
+        levels = [self.inc(x)]
+        for n in range(1, 5):
+            levels.append(getattr(self, f"down{n}").maxpool_conv(levels[-1]))
+        y = levels.pop()
+        for n in range(1, 5):
+            skip = levels.pop()
+            y = nn.functional.interpolate(y, size=skip.shape[2:], mode="bilinear", align_corners=True)
+            y = getattr(self, f"up{n}").conv(torch.cat([skip, y], 1))
+        return self.outc.conv(y)

@@ -207,6 +207,14 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Op::Subsample(stride), &[x])
         }
         25 => {
+            let r = &mut b.rng;
+            let sides = [h, w].map(|size| {
+                let before = r.range(0, size - 1);
+                [before, r.range(0, size - 1 - before)]
+            });
+            b.push(Op::Crop(sides), &[x])
+        }
+        26 => {
             let op = [
                 Op::Gem(Gem { p: 3.0, eps: 1e-6 }),
                 Op::OverChannels(Reduction::Mean),
@@ -231,8 +239,9 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
 
 /// An upsampling in any mode.
 fn upsample(b: &mut Build, target: Target) -> Upsample {
-    let mode = b.rng.one_of(&[Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic]);
-    Upsample { mode, target, align_corners: mode != Interpolation::Nearest && b.rng.flip() }
+    let all = [Interpolation::Nearest, Interpolation::NearestExact, Interpolation::Bilinear, Interpolation::Bicubic];
+    let mode = b.rng.one_of(&all);
+    Upsample { mode, target, align_corners: !mode.copies() && b.rng.flip() }
 }
 
 /// A network of random blocks, pre-activations, gates, branches and outputs.
@@ -300,7 +309,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..27, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..28, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

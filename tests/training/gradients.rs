@@ -227,6 +227,9 @@ fn norms_activations_and_what_moves_values() {
         between(seed, [3, 4], Op::Pad(Pad { mode, ..Pad::zeros([[1, 2], [3, 0]]) })).check(mode.word());
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
+    between(7, [5, 6], Op::Crop([[1, 0], [2, 1]])).check("crop");
+    let exact = Upsample { mode: Interpolation::NearestExact, ..Upsample::nearest(Target::Size([2, 7])) };
+    between(7, [5, 6], Op::Upsample(exact)).check("upsample by centers");
     between(10, [3, 4], Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))).check("upsample");
     for (mode, align_corners) in
         [(Interpolation::Bilinear, false), (Interpolation::Bilinear, true), (Interpolation::Bicubic, false)]

@@ -235,6 +235,7 @@ fn pools() {
             ("repeated", Op::Pad(Pad { mode: PadMode::Replicate, ..Pad::zeros([[1, 0], [2, 3]]) })),
             ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
+            ("cropped", Op::Crop([[1, 0], [0, 2]])),
             ("twice and thrice", Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))),
             (
                 "bilinear",

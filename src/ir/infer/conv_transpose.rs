@@ -2,7 +2,7 @@
 
 use super::ShapeError;
 use super::operands::{MAX_ELEMENTS, groups, map_of, nonzero};
-use crate::ir::{ConvTranspose, Dim, Op, Shape};
+use crate::ir::{ConvTranspose, Dim, Op};
 
 /// The sizes of a transposed convolution's result.
 pub(super) fn conv_transpose(op: &Op, conv: &ConvTranspose, dims: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
@@ -17,15 +17,12 @@ pub(super) fn conv_transpose(op: &Op, conv: &ConvTranspose, dims: &[Dim]) -> Res
         if padding >= stride.max(dilation) {
             return Err(ShapeError::OutputPadding { padding, stride, dilation });
         }
-        match map[axis] {
-            Dim::Free { .. } if stride > 1 => Err(ShapeError::Free { op: op.word().into(), shape: Shape::Known(dims.to_vec()) }),
-            size => along(conv, axis, size),
-        }
+        along(conv, axis, map[axis])
     };
     Ok(vec![Dim::Fixed(conv.filters), size(0)?, size(1)?])
 }
 
-/// The size along an axis, which is free only with a stride of 1.
+/// The size along an axis.
 fn along(conv: &ConvTranspose, axis: usize, size: Dim) -> Result<Dim, ShapeError> {
     let sum = |a: usize, b: usize| a.checked_add(b).filter(|&n| n as u64 <= MAX_ELEMENTS);
     let product = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n as u64 <= MAX_ELEMENTS);
@@ -33,7 +30,10 @@ fn along(conv: &ConvTranspose, axis: usize, size: Dim) -> Result<Dim, ShapeError
     let (more, padding) = (more.ok_or(ShapeError::TooLarge)?, sum(conv.pad[axis][0], conv.pad[axis][1]));
     let padding = padding.ok_or(ShapeError::TooLarge)?;
     let Dim::Fixed(n) = size else {
-        return size.affine(more as i64 - padding as i64, 1, 0).ok_or(ShapeError::TooLarge);
+        let stride = conv.stride[axis];
+        let moved = i64::try_from(stride).ok().and_then(|stride| (more as i64 - padding as i64 + 1).checked_sub(stride));
+        let whole = size.multiplied(stride).zip(moved).and_then(|(size, moved)| size.affine(moved, 1, 0));
+        return whole.ok_or(ShapeError::TooLarge);
     };
     let whole = product(n - 1, conv.stride[axis]).and_then(|last| sum(last, more)).and_then(|last| sum(last, 1));
     let whole = whole.ok_or(ShapeError::TooLarge)?;

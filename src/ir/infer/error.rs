@@ -130,6 +130,14 @@ pub enum ShapeError {
         /// The size without padding.
         size: usize,
     },
+    /// A crop that leaves nothing.
+    #[error("nothing is left of {size} without {cropped}")]
+    Cropped {
+        /// What is taken off at both ends.
+        cropped: usize,
+        /// The size along the axis.
+        size: Dim,
+    },
     /// `ceil_mode` on a free size where the last window could start in the trailing padding and be dropped: the output size then
     /// has no form as a free [`Dim`].
     #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
@@ -138,6 +146,14 @@ pub enum ShapeError {
         op: Box<str>,
         /// The operand.
         shape: Shape,
+    },
+    /// A stride on a free size that was enlarged by a factor which neither divides it nor is divided by it.
+    #[error("the size of a feature map of {map} after a stride of {stride} has no closed form")]
+    FreeStride {
+        /// The step.
+        stride: usize,
+        /// The feature map's size along the axis.
+        map: Dim,
     },
     /// Needs a fixed size, but height or width is free.
     #[error("`{op}` needs a fixed size, and {shape} is free")]

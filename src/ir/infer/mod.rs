@@ -51,6 +51,10 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     }
     let out = match op {
         Op::Input(shape) => match shape {
+            // of a file that may say anything
+            Shape::Known(d) if d.iter().any(|dim| matches!(dim, Dim::Free { div, times, .. } if *div < 1 || *times < 1)) => {
+                return Err(ShapeError::Zero { what: "the divisor and factor of a free size" });
+            }
             Shape::Known(d) => d.clone(),
             Shape::Unknown => return Ok(Shape::Unknown),
         },
@@ -163,6 +167,10 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
                 channels.checked_add(p.channels[0]).and_then(|n| n.checked_add(p.channels[1])).ok_or(ShapeError::TooLarge)?;
             vec![Dim::Fixed(channels), h, w]
         }
+        Op::Crop(sides) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            vec![Dim::Fixed(channels), without(map[0], sides[0])?, without(map[1], sides[1])?]
+        }
         Op::Subsample(stride) => {
             let (channels, map) = map_of(op, dims[0])?;
             nonzero("the stride", stride)?;
@@ -187,6 +195,13 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         return Err(ShapeError::TooLarge);
     }
     Ok(Shape::Known(out))
+}
+
+/// A size without these many at both ends.
+fn without(size: Dim, [before, after]: [usize; 2]) -> Result<Dim, ShapeError> {
+    let cropped = before.saturating_add(after);
+    let error = ShapeError::Cropped { cropped, size };
+    i64::try_from(cropped).ok().and_then(|cropped| size.affine(-cropped, 1, 0)).ok_or(error)
 }
 
 /// Shape inference for operators with 1-D operands.
@@ -287,12 +302,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
         }
         Train::Unpad(pad) => {
             let (channels, map) = map_of(op, dims[0])?;
-            let small = |n: Dim, [a, b]: [usize; 2]| {
-                let padding = a.saturating_add(b);
-                let error = ShapeError::Window { window: 1, map: n, padding };
-                n.affine(i64::try_from(padding).map_or(i64::MIN, |p| -p), 1, 0).ok_or(error)
-            };
-            vec![small(Dim::Fixed(channels), pad.channels)?, small(map[0], pad.sides[0])?, small(map[1], pad.sides[1])?]
+            vec![without(Dim::Fixed(channels), pad.channels)?, without(map[0], pad.sides[0])?, without(map[1], pad.sides[1])?]
         }
         Train::SubsampleGrad { stride, input: [h, w] } => back(Op::Subsample(*stride), fixed(&[channels(0)?, *h, *w]), 0)?,
         Train::UpsampleGrad { input: [h, w], .. } => {

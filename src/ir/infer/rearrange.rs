@@ -27,7 +27,7 @@ pub(super) fn rearranged(op: &Op, rearrange: &Rearrange, x: &[Dim]) -> Result<Ve
             nonzero("the block size", &[side])?;
             let mut out = vec![Dim::Fixed(in_blocks("channels", channels, times(side, &[side])?)?)];
             for dim in map {
-                out.push(Dim::Fixed(times(dim.fixed().ok_or_else(free)?, &[side])?));
+                out.push(dim.multiplied(side).ok_or(ShapeError::TooLarge)?);
             }
             Ok(out)
         }

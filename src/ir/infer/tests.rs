@@ -1,5 +1,8 @@
 use super::*;
-use crate::ir::{Axis, Broadcast, Conv, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind, Rearrange, SquareOrder, Squares};
+use crate::ir::{
+    Axis, Broadcast, Conv, ConvTranspose, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind, Rearrange, SquareOrder, Squares,
+    Target, Upsample,
+};
 
 fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
     Conv {
@@ -86,6 +89,16 @@ fn slices_keep_the_map_and_stay_in_their_operand() {
 }
 
 #[test]
+fn a_crop_leaves_something() {
+    let sides = [[1, 0], [2, 1]];
+    assert_eq!(shape(&Op::Crop(sides), &[8, 4, 5]), Ok(Shape::fixed(&[8, 3, 2])));
+    assert_eq!(shape(&Op::Crop([[0, 0], [2, 1]]), &[8, 5]), Ok(Shape::fixed(&[8, 2])));
+    let none = Err(ShapeError::Cropped { cropped: 3, size: Dim::Fixed(3) });
+    assert_eq!(shape(&Op::Crop(sides), &[8, 4, 3]), none);
+    assert!(shape(&Op::Crop([[usize::MAX; 2]; 2]), &[8, 4, 3]).is_err());
+}
+
+#[test]
 fn rearranged_values_keep_every_value() {
     let squares = |side, order| Squares { side, order };
     let pixels = |side| squares(side, SquareOrder::ByChannel);
@@ -162,6 +175,55 @@ fn free_sizes_that_can_be_equal_may_be_added() {
     let shifted = infer_shape(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
     assert!(matches!(infer_shape(&Op::add(), &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
     assert!(matches!(infer_shape(&Op::add(), &[x, down]), Err(ShapeError::Unequal { .. })));
+}
+
+#[test]
+fn enlarged_free_sizes_stay_free() {
+    let map = |channels| Shape::Known(vec![Dim::Fixed(channels), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
+    let infer = |op: &Op, x: &Shape| infer_shape(op, std::slice::from_ref(x)).unwrap();
+    let up = |factor: f64| Op::Upsample(Upsample::nearest(Target::Factor([factor; 2])));
+    let down = infer(&Op::Conv(conv(8, 3, 2, 1)), &map(8));
+    let twice = infer(&up(2.0), &down);
+    assert_eq!(twice.to_string(), "8 x 2*ceil(H/2) x 2*ceil(W/2)");
+    // equal for even sizes, as a decoder and its encoder are
+    assert_eq!(infer_shape(&Op::Concat, &[map(8), twice.clone()]).map(|s| s.channels()), Ok(Some(16)));
+    assert_eq!(infer(&Op::Conv(conv(8, 3, 2, 1)), &twice), down);
+    assert_eq!(infer(&Op::Conv(conv(8, 3, 8, 1)), &twice).to_string(), "8 x ceil(H/8) x ceil(W/8)");
+    assert_eq!(infer(&up(0.5), &twice), down);
+    let strange = infer_shape(&Op::Conv(conv(8, 3, 3, 1)), std::slice::from_ref(&twice));
+    assert!(matches!(strange, Err(ShapeError::FreeStride { stride: 3, .. })), "{strange:?}");
+    // a transposed convolution and a pixel shuffle
+    let transposed = Op::ConvTranspose(ConvTranspose {
+        filters: 4,
+        kernel: [4, 3],
+        stride: [2, 2],
+        pad: [[1, 1], [0, 0]],
+        output_padding: [0; 2],
+        dilation: [1; 2],
+        groups: 1,
+        bias: false,
+    });
+    assert_eq!(infer(&transposed, &map(8)).to_string(), "4 x 2*H x (2*W+1)");
+    let squares = Squares { side: 3, order: SquareOrder::ByChannel };
+    assert_eq!(infer(&Op::Rearrange(Rearrange::DepthToSpace(squares)), &map(18)).to_string(), "2 x 3*H x 3*W");
+    // every size is as that of a known input
+    let layers = [Op::Conv(conv(8, 3, 2, 1)), up(4.0), Op::Crop([[1, 2], [0, 1]]), Op::Conv(conv(8, 3, 2, 0)), up(3.0)];
+    let free = layers.iter().fold(map(8), |x, op| infer(op, &x));
+    for size in [9, 10, 11, 32, 57] {
+        let fixed = layers.iter().fold(Shape::fixed(&[8, size, size + 3]), |x, op| infer(op, &x));
+        let at = |dim: Dim| dim.at(|axis| if axis == Axis::H { size } else { size + 3 }) as usize;
+        assert_eq!(free.dims().unwrap().iter().map(|dim| at(*dim)).collect::<Vec<_>>(), fixed.sizes().unwrap());
+    }
+}
+
+/// A size in a file that may say anything.
+#[test]
+fn free_sizes_without_a_divisor_are_refused() {
+    for (div, times) in [(0, 1), (1, 0), (-1, 1)] {
+        let dim = Dim::Free { axis: Axis::H, add: 0, div, times, plus: 0 };
+        let input = Op::Input(Shape::Known(vec![Dim::Fixed(3), dim, Dim::Fixed(8)]));
+        assert!(matches!(infer_shape(&input, &[]), Err(ShapeError::Zero { .. })));
+    }
 }
 
 #[test]

@@ -30,7 +30,11 @@ pub(super) fn slide(
         {
             return Err(error(extent));
         }
-        let mut dim = map[axis].affine(slack, step, 1).ok_or(error(extent))?;
+        let none = || match map[axis] {
+            Dim::Fixed(_) => error(extent),
+            free => ShapeError::FreeStride { stride: stride[axis], map: free },
+        };
+        let mut dim = map[axis].affine(slack, step, 1).ok_or_else(none)?;
         if ceil && let (Dim::Fixed(n), Dim::Fixed(o)) = (map[axis], dim) {
             // PyTorch: the last window must start inside the feature map or its leading padding
             if (o - 1) * stride[axis] >= n + pad[axis][0] {

@@ -102,6 +102,7 @@ impl Op {
         match self {
             Op::Dropout(_) => true,
             Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
+            Op::Crop(sides) => *sides == [[0; 2]; 2],
             Op::Subsample(stride) => *stride == [1, 1],
             Op::Upsample(upsample) => upsample.target == Target::Factor([1.0; 2]),
             Op::Elementwise(function) => function.program.is_identity(),
@@ -150,7 +151,7 @@ impl Op {
             }
             Op::AdaptiveAvgPool(size) | Op::Subsample(size) => size[0] == 1,
             Op::Upsample(upsample) => upsample.is_flat(),
-            Op::Pad(pad) => pad.sides[0] == [0, 0],
+            Op::Pad(Pad { sides, .. }) | Op::Crop(sides) => sides[0] == [0, 0],
             Op::Rearrange(rearrange) => {
                 matches!(rearrange, Rearrange::Shuffle(_) | Rearrange::Transpose([_, 1, _]))
             }

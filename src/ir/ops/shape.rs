@@ -40,6 +40,19 @@ pub(super) const OPERATORS: &[Operator] = &[
     },
     Operator {
         schema: Schema::new(
+            "crop",
+            "The feature map without rows and columns at its sides: PyTorch's `F.pad` with negative padding.",
+            &[Attribute::required("sides", Kind::Sides, "rows and columns on each side").positional()],
+        )
+        .examples(&["crop 1", "crop [1, 0, 1, 0]"]),
+        read: |given, _| Ok(Op::Crop(given.get("sides")?)),
+        write: |op| {
+            let Op::Crop(sides) = op else { return None };
+            Some(Attributes::from([("sides", (*sides).into())]))
+        },
+    },
+    Operator {
+        schema: Schema::new(
             "subsample",
             "Every stride-th row and column, from the first.",
             &[Attribute::required("stride", Kind::Size, "the step").positional()],

@@ -13,7 +13,8 @@ pub(super) const UPSAMPLE: Operator = Operator {
     schema: Schema::new(
         "upsample",
         "A feature map at another size: `scale_factor` times the rows and columns, a fixed size, or that of another value \
-         (PyTorch's `F.interpolate`, without antialiasing). On a 1-D value, `bilinear` is PyTorch's `linear`.",
+         (PyTorch's `F.interpolate`, without antialiasing). `nearest_exact` is PyTorch's `nearest-exact`, and on a 1-D value \
+         `bilinear` its `linear`.",
         &[
             Attribute::with_default(
                 "mode",
@@ -48,8 +49,8 @@ pub(super) const UPSAMPLE: Operator = Operator {
     read: |given, operands| {
         let mode = Interpolation::from_word(given.get("mode")?).unwrap_or(Interpolation::Nearest);
         let align_corners = given.find("align_corners").unwrap_or(false);
-        if align_corners && mode == Interpolation::Nearest {
-            let message = "`upsample nearest` copies values, so that `align_corners` has no meaning";
+        if align_corners && mode.copies() {
+            let message = format!("`upsample {}` copies values, so that `align_corners` has no meaning", mode.word());
             return Err(Invalid::new(message, "for `bilinear` and `bicubic`"));
         }
         if mode == Interpolation::Bicubic && operands.first().is_some_and(Shape::is_1d) {
@@ -66,7 +67,7 @@ pub(super) const UPSAMPLE: Operator = Operator {
             Target::Size(size) => list.push("size", size),
             Target::Like => {}
         }
-        if upsample.mode != Interpolation::Nearest {
+        if !upsample.mode.copies() {
             list.push("align_corners", upsample.align_corners);
         }
         Some(list)

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::base::tensor::DType;
 use crate::ir::{
-    Conv, Elementwise, Node, NodeId, NormOver, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, SampleNorm, ShapedNetwork, Unit,
-    Value, units,
+    Conv, Elementwise, Node, NodeId, NormOver, Op, Pad, ParamRole, ParamSource, Pool, PoolKind, Rows, SampleNorm, ShapedNetwork,
+    Train, Unit, Value, units,
 };
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -146,6 +146,7 @@ impl Lowering<'_> {
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Rearrange(rearrange) => self.rearrange(rearrange, operands[0])?,
+            Op::Crop(sides) => return self.train(id, &Train::Unpad(Pad::zeros(*sides))),
             Op::ConvTranspose(conv) => return self.conv_transpose(id, conv),
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),

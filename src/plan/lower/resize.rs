@@ -12,7 +12,7 @@ impl Lowering<'_> {
     /// The kernel of an upsampling. `node` is the node's name, for errors.
     pub(super) fn upsample(&self, upsample: &Upsample, input: Pair, output: Pair, node: &str) -> Result<Kernel, PlanError> {
         Ok(match upsample.mode {
-            Interpolation::Nearest => Kernel::Upsample(nearest(upsample, input, output)),
+            Interpolation::Nearest | Interpolation::NearestExact => Kernel::Upsample(nearest(upsample, input, output)),
             Interpolation::Bilinear => Kernel::Interpolate(Arc::new(self.axes(Axis::linear, upsample, input, output, node)?)),
             Interpolation::Bicubic => Kernel::Interpolate(Arc::new(self.axes(Axis::cubic, upsample, input, output, node)?)),
         })

@@ -292,6 +292,11 @@ fn evaluate(
         Op::Upsample(upsample) => resize::upsample(upsample, x[0], shape),
         Op::Softmax(groups) => softmax(x[0], *groups),
         Op::Pad(p) => pad(p, x[0], shape),
+        Op::Crop([rows, columns]) => {
+            let [_, _, h, w] = x[0].map();
+            let kept = |row: &[f64]| row[columns[0]..w - columns[1]].to_vec();
+            x[0].data.chunks(h * w).flat_map(|map| map[rows[0] * w..(h - rows[1]) * w].chunks(w).flat_map(kept)).collect()
+        }
         Op::Slice(range) => {
             let (_, channels, plane) = x[0].planes();
             let samples = x[0].data.chunks(channels * plane);

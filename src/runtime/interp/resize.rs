@@ -7,9 +7,9 @@ use crate::ir::{Interpolation, Upsample};
 fn weight(u: &Upsample, axis: usize, [from, to]: [usize; 2], sizes: [usize; 2]) -> f64 {
     let step = u.step(axis, sizes[0], sizes[1]);
     let last = sizes[0] as f64 - 1.0;
-    if u.mode == Interpolation::Nearest {
+    if u.mode.copies() {
         // PyTorch computes the position in f32
-        let source = (to as f32 * step as f32).floor();
+        let source = ((to as f32 + u.mode.offset() as f32) * step as f32).floor();
         return f64::from(u8::from(f64::from(source).min(last) == from as f64));
     }
     let source = if u.align_corners { to as f64 * step } else { (to as f64 + 0.5) * step - 0.5 };

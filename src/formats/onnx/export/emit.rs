@@ -8,7 +8,8 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    BatchNorm, Conv, Epilogue, Gem, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Value,
+    BatchNorm, Conv, Epilogue, Gem, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Sides,
+    Value,
 };
 use crate::runtime::ParamStore;
 
@@ -180,6 +181,7 @@ impl<'a> Emitter<'a> {
                 self.push("Dropout", name, &[one, &ratio], Vec::new())
             }
             Op::Pad(pad) => self.pad(id, name, pad, one),
+            Op::Crop(sides) => self.crop(id, name, *sides, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(upsample) => self.upsample(id, upsample, &x)?,
             Op::Slice(range) => {
@@ -292,6 +294,18 @@ impl<'a> Emitter<'a> {
         };
         let operands: Vec<&str> = [x, &pads].into_iter().chain(value).collect();
         self.push("Pad", name, &operands, vec![text("mode", mode)])
+    }
+
+    fn crop(&mut self, id: NodeId, name: &str, sides: Sides, x: &str) -> String {
+        let rank = self.rank(id);
+        let own = &sides[2 - rank.clamp(1, 2)..];
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let starts: Vec<i64> = own.iter().map(|side| number(side[0])).collect();
+        let ends: Vec<i64> = own.iter().map(|side| if side[1] == 0 { i64::MAX } else { -number(side[1]) }).collect();
+        let over: Vec<i64> = (2..).take(own.len()).collect();
+        let [starts, ends, over] =
+            [("starts", starts), ("ends", ends), ("axes", over)].map(|(key, list)| self.numbers(&format!("{name}.{key}"), &list));
+        self.push("Slice", name, &[x, &starts, &ends, &over], Vec::new())
     }
 
     fn subsample(&mut self, id: NodeId, name: &str, stride: [usize; 2], x: &str) -> String {

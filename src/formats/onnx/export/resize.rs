@@ -72,6 +72,10 @@ fn attributes(upsample: &Upsample) -> Vec<AttributeProto> {
     match upsample.mode {
         // pixel `floor(i * from / to)`
         Interpolation::Nearest => vec![coordinates("asymmetric"), text("mode", "nearest"), text("nearest_mode", "floor")],
+        // pixel `floor((i + 0.5) * from / to)`
+        Interpolation::NearestExact => {
+            vec![coordinates("half_pixel"), text("mode", "nearest"), text("nearest_mode", "round_prefer_ceil")]
+        }
         Interpolation::Bilinear => vec![coordinates(transform), text("mode", "linear")],
         Interpolation::Bicubic => vec![coordinates(transform), float("cubic_coeff_a", -0.75), text("mode", "cubic")],
     }

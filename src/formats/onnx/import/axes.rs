@@ -153,6 +153,22 @@ impl Axes {
         self.moves([1; 3]).keeps_order()
     }
 
+    /// Whether they are those of the value again.
+    pub fn is_whole(&self) -> bool {
+        self.keeps_order() && self.dims().into_iter().eq(self.x.dims().iter().copied().map(number))
+    }
+
+    /// Whether they are those of a feature map with its channels last, which for a map of one place a reshape makes of it too.
+    pub fn are_channels_last(&self) -> bool {
+        let own = self.x.dims();
+        let last: Vec<usize> = own.iter().skip(1).chain(own.first()).copied().map(number).collect();
+        let batch = (0..self.x.lead).map(|axis| axis as i64);
+        let (rank, first) = (self.rank() as i64, self.x.lead as i64);
+        let order: Vec<i64> = batch.chain(first + 1..rank).chain([first]).collect();
+        let turned = || Some(Axes::of(self.x.clone()).transposed(&order).ok()?.moves([1; 3]).simplified());
+        self.x.lead == 1 && own.len() > 1 && self.dims() == last && turned() == Some(self.moves([1; 3]).simplified())
+    }
+
     /// Something if the channels are all that is left without these axes (by their numbers in the file), which are the places of a
     /// feature map.
     pub fn without_places(&self, axes: &[usize]) -> Option<()> {

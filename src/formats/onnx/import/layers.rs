@@ -55,6 +55,7 @@ impl Importer<'_> {
         if let Some(own) = self.standardized(&filters) {
             (filters.name, filters.weight) = (own.name, own.weight);
             (standardize, gain) = (Some(own.how), own.gain);
+            self.standardize = standardize.filter(|how| how.gain.is_some()).or(self.standardize);
         }
         let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
         let window = self.window(call, x, &filters.kernel)?;
@@ -63,6 +64,9 @@ impl Importer<'_> {
             return Err(format!(
                 "its weight is for {per_group} channels in each of {groups} groups, but the operand has {channels}"
             ));
+        }
+        if let Some(steps) = self.blur_steps(&filters, &window, channels) {
+            return self.blurred(call, x, &window, steps);
         }
         let op = Op::Conv(Conv {
             filters: count,

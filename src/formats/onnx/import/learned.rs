@@ -15,12 +15,17 @@ impl Importer<'_> {
     /// `x` times or plus a constant operand, if the file names that as a parameter: one number for each channel, or one for all.
     pub(super) fn learned(&mut self, call: &Call<'_>, slot: usize, x: &Flow, op: Binary) -> ImportResult<Option<Flow>> {
         let Some(Known::Tensor(name, constant)) = self.known(call, slot).filter(|_| self.keep_names) else { return Ok(None) };
+        let (name, values) = (name.clone(), per_channel(constant, x));
+        values.map_or(Ok(None), |values| self.parameter(&name, values, x, op))
+    }
+
+    /// `x` times or plus what the file has under this name; `None` if it is the name of no parameter.
+    pub(super) fn parameter(&mut self, name: &str, values: PerChannel, x: &Flow, op: Binary) -> ImportResult<Option<Flow>> {
         let Some((layer, own)) = names::of_parameter(name) else { return Ok(None) };
         let (word, init) = if op == Binary::Mul { ("scale", 1.0) } else { ("shift", 0.0) };
-        let (broadcast, values) = match per_channel(constant, x) {
-            Some(PerChannel::One(value)) => (Broadcast::Shared { init }, vec![value]),
-            Some(PerChannel::Each(values)) => (Broadcast::Parameter { init }, values),
-            None => return Ok(None),
+        let (broadcast, values) = match values {
+            PerChannel::One(value) => (Broadcast::Shared { init }, vec![value]),
+            PerChannel::Each(values) => (Broadcast::Parameter { init }, values),
         };
         let mut builder = Builder::new(2);
         let (value, parameter) = (builder.operand(0), builder.operand(1));

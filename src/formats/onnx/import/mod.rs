@@ -4,6 +4,7 @@ mod arithmetic;
 mod arms;
 mod attention;
 mod axes;
+mod blur;
 mod call;
 mod channel_conv;
 mod channels_last;
@@ -15,6 +16,7 @@ mod expand;
 mod flow;
 mod functions;
 mod gem;
+mod interface;
 mod layers;
 mod learned;
 mod means;
@@ -46,12 +48,12 @@ use super::super::kind;
 use super::super::names::{Functions, Names};
 use super::error::{OnnxError, Unsupported};
 use super::limits;
-use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer_shape};
+use crate::ir::{Channels, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Standardize, Value, infer_shape};
 use crate::runtime::ParamStore;
 use call::Call;
 use flow::Flow;
@@ -240,9 +242,11 @@ struct Importer<'a> {
     opset: i64,
     keep_names: bool,
     /// The tensors of the file, if their names are kept.
-    originals: HashMap<&'a str, Tensor>,
+    originals: HashMap<String, Tensor>,
     /// The weight of the file that each computed constant comes from, if names are kept.
     weights: HashMap<String, String>,
+    /// How the last weight with gains is standardized.
+    standardize: Option<Standardize>,
     /// Whether the channels of an input come last in the file, and first here.
     is_turned: bool,
     /// The shapes of values that the file states.
@@ -295,14 +299,15 @@ impl<'a> Importer<'a> {
             rows: HashSet::new(),
             powers: readers::powers(graph),
             operands: readers::other_operands(graph),
-            any_axes: read_only_by(graph, readers::takes_any_axes),
-            channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
+            any_axes: readers::read_only_by(graph, readers::takes_any_axes),
+            channels_last: readers::read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             outputs: graph.output.iter().map(|output| output.name()).collect(),
             normalized,
             opset,
             keep_names: options.keep_names,
             originals: HashMap::new(),
             weights: HashMap::new(),
+            standardize: None,
             is_turned: false,
             stated: graph.value_info.iter().map(|info| (info.name(), info)).collect(),
             work: 0,
@@ -330,7 +335,7 @@ impl<'a> Importer<'a> {
             }
             let tensor = reader.read(proto)?;
             if options.keep_names {
-                self.originals.insert(name, tensor.clone());
+                self.originals.insert(name.to_owned(), tensor.clone());
             }
             if self.values.insert(name, Known::Tensor(name.to_owned(), tensor)).is_some() {
                 return Err(OnnxError::Damaged { reason: format!("two tensors are named `{name}`") });
@@ -342,97 +347,6 @@ impl<'a> Importer<'a> {
             }
         }
         Ok(())
-    }
-
-    fn inputs(&mut self, graph: &'a GraphProto, options: &ReadOptions) {
-        let lead = options.batch_axes;
-        // without a batch, shapes are aligned at their last axes, as in ONNX broadcasting
-        let axes = |input: &ValueInfoProto| {
-            let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-            tensor.and_then(|t| t.shape.as_ref()).map_or(0, |shape| shape.dim.len())
-        };
-        let open = graph.input.iter().filter(|input| !self.values.contains_key(input.name()));
-        let rank = if lead == 0 { open.map(axes).max().unwrap_or(0) } else { 0 };
-        for input in &graph.input {
-            let name = input.name();
-            if self.values.contains_key(name) {
-                continue;
-            }
-            if !self.uses.contains_key(name) {
-                self.notes.insert(format!("no node reads the input `{name}`, so it is left out"));
-                continue;
-            }
-            if lead == 0 && axes(input) > 3 && is_only_flattened(graph, name, axes(input)) {
-                self.rows.insert(name);
-            }
-            let is_turned = lead == 1 && turned::is_turned(graph, input);
-            let known = match self.input(input, lead, rank, is_turned) {
-                Ok(shape) => {
-                    let node = self.names.fresh(name.to_owned());
-                    let value: Value = self.push(Op::Input(shape.clone()), node, &[], shape.clone()).into();
-                    if is_turned {
-                        self.notes.insert(format!("the channels of `{name}` come last in the file; here it is {shape}"));
-                        self.is_turned = true;
-                        Known::ChannelsLast(Flow { value, shape, lead })
-                    } else {
-                        Known::Value(Flow { value, shape, lead })
-                    }
-                }
-                Err(reason) => {
-                    self.unsupported.add("input", name, reason);
-                    Known::Failed
-                }
-            };
-            self.values.insert(name, known);
-        }
-    }
-
-    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`; `is_turned` if its channels come last.
-    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize, is_turned: bool) -> Result<Shape, String> {
-        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is not a tensor")?;
-        match DataType::try_from(tensor.elem_type()) {
-            Ok(DataType::Float) => {}
-            Ok(kind @ (DataType::Double | DataType::Float16 | DataType::Bfloat16)) => {
-                self.notes.insert(format!("the file computes in {kind:?}, but resnetc in float32"));
-            }
-            _ => return Err("it is not floating-point".to_owned()),
-        }
-        let sizes = &tensor.shape.as_ref().ok_or("its number of axes is not stated")?.dim;
-        if self.rows.contains(info.name()) {
-            let values = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(usize::try_from(size.dim_value?).ok()?));
-            let shape = Shape::fixed(&[values.ok_or("its sizes are not stated")?]);
-            return infer_shape(&Op::Input(shape), &[]).map_err(|error| error.to_string());
-        }
-        if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
-            return Err(format!("it has {} axes, but only 1 to 3 are supported after the batch", sizes.len()));
-        }
-        let (batch, own) = sizes.split_at(lead);
-        for (axis, size) in batch.iter().enumerate() {
-            let number = size.dim_value.filter(|&n| n > 0);
-            if let (Some(n), [_]) = (number, batch) {
-                self.notes.insert(format!("the file's batch is {n}; here it is free"));
-            }
-            if self.batch[axis].is_some() && number.is_some() && self.batch[axis] != number {
-                return Err("its batch differs from that of the first input".to_owned());
-            }
-            self.batch[axis] = self.batch[axis].or(number);
-        }
-        let mut own: Vec<_> = own.iter().collect();
-        if is_turned {
-            own.rotate_right(1);
-        }
-        let mut dims = vec![Dim::Fixed(1); rank.min(3).saturating_sub(own.len())];
-        for (i, size) in own.iter().enumerate() {
-            let axis = if i + 1 == own.len() { Axis::W } else { Axis::H };
-            dims.push(match size.dim_value {
-                Some(n) if n > 0 => Dim::Fixed(usize::try_from(n).map_err(|_| "a size is too large")?),
-                // exporters omit an unknown size, or state -1 or 0
-                _ if i == 0 => return Err("its number of channels is not stated".to_owned()),
-                _ => Dim::axis(axis),
-            });
-        }
-        let shape = Shape::Known(dims);
-        infer_shape(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
     }
 
     fn node(
@@ -507,50 +421,6 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn outputs(&mut self, graph: &'a GraphProto) {
-        for output in &graph.output {
-            let name = output.name();
-            match self.values.get(name) {
-                Some(Known::Value(flow)) => {
-                    let value = flow.value;
-                    self.graph.add_output(name, value);
-                }
-                Some(Known::Failed) => {}
-                Some(Known::Lowest(..)) => {
-                    self.unsupported.add("output", name, "it is padded with the smallest number".to_owned());
-                }
-                Some(Known::Condition(_)) => {
-                    self.unsupported.add("output", name, "it is a comparison".to_owned());
-                }
-                Some(Known::Axes(_)) => {
-                    self.unsupported.add("output", name, "it is no feature map".to_owned());
-                }
-                Some(Known::ChannelsLast(_)) => {
-                    self.unsupported.add("output", name, "its channels come last".to_owned());
-                }
-                Some(Known::Norm(..)) => {
-                    self.unsupported.add("output", name, "it is a Euclidean norm".to_owned());
-                }
-                Some(Known::Half(_)) => {
-                    self.unsupported.add("output", name, "it is reduced over the rows or columns alone".to_owned());
-                }
-                Some(Known::Powers(_)) => {
-                    self.unsupported.add("output", name, "it is a mean of powers".to_owned());
-                }
-                Some(Known::Grouped(..)) => {
-                    self.unsupported.add("output", name, "its channels are in groups".to_owned());
-                }
-                Some(Known::Tensor(..) | Known::Sizes(..)) => {
-                    self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
-                }
-                None => self.unsupported.add("output", name, "no node produces it".to_owned()),
-            }
-        }
-        if graph.output.is_empty() {
-            self.unsupported.add("output", "", "the file has none".to_owned());
-        }
-    }
-
     fn finish(self) -> Result<Imported, OnnxError> {
         if !self.unsupported.rows.is_empty() {
             return Err(OnnxError::Unsupported(self.unsupported.sorted()));
@@ -612,26 +482,6 @@ impl<'a> Importer<'a> {
             && self.graph.users(x.value).is_empty()
             && !self.shared.contains(&x.value)
     }
-}
-
-/// The values that only nodes read which take them; a node is asked with the slot of its operand.
-fn read_only_by(graph: &GraphProto, takes: impl Fn(&NodeProto, usize) -> bool) -> HashSet<&str> {
-    let reads = graph.node.iter().flat_map(|node| node.input.iter().enumerate().map(move |(slot, name)| (node, slot, name)));
-    let mut others: HashSet<&str> =
-        reads.filter(|(node, slot, _)| !takes(node, *slot)).map(|(_, _, name)| name.as_str()).collect();
-    others.extend(graph.output.iter().map(|output| output.name()));
-    let all = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
-    all.filter(|name| !others.contains(name)).collect()
-}
-
-/// Whether all uses of an input without a batch flatten it.
-fn is_only_flattened(graph: &GraphProto, name: &str, axes: usize) -> bool {
-    let flattens = |node: &NodeProto| {
-        let axis = Call::new(node, 0).int("axis").unwrap_or(1);
-        node.op_type() == "Flatten" && (axis == 0 || axis == -(axes as i64))
-    };
-    graph.node.iter().filter(|node| node.input.iter().any(|input| input == name)).all(flattens)
-        && graph.output.iter().all(|output| output.name() != name)
 }
 
 /// A listing with a line per node.

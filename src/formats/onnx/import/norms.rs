@@ -9,6 +9,7 @@ use super::names;
 use super::values::{Known, PerChannel, per_channel};
 use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
+use crate::elementwise::Binary;
 use crate::ir::{NormOver, Op, Reduction, SampleNorm};
 
 /// A weight and a bias.
@@ -68,10 +69,22 @@ impl Importer<'_> {
     /// A norm with the weight and bias of a node, which may be left out if they change nothing.
     fn normalized(&mut self, call: &Call<'_>, x: &Flow, norm: SampleNorm, sizes: &[usize]) -> ImportResult<Flow> {
         let (name, weight) = self.weight(call, 1, "scale")?;
-        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
+        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?) } else { None };
         let is_named = self.keep_names && names::of_tensor(&name).is_some();
-        let affine = self.affine_of(&weight, bias.as_ref(), sizes, is_named)?;
         let word = Op::SampleNorm(norm).word().to_owned();
+        // a norm without a bias, as exporters write it
+        let has_bias = bias.as_ref().is_some_and(|(name, bias)| names::of_parameter(name).is_some() || !is_all(bias, 0.0));
+        if let Some((layer, _)) = names::of_parameter(&name).filter(|_| is_named && !has_bias)
+            && weight.shape() == sizes
+            && sizes.len() == 1
+        {
+            let plain = Op::SampleNorm(SampleNorm { affine: false, ..norm });
+            let y = self.add_named(plain, format!("{layer}.{word}"), &[x])?;
+            let factors = PerChannel::Each(weight.to_f32().into_owned());
+            return self.parameter(&name, factors, &y, Binary::Mul)?.ok_or_else(|| "its scale has no name".to_owned());
+        }
+        let bias = bias.map(|(_, bias)| bias);
+        let affine = self.affine_of(&weight, bias.as_ref(), sizes, is_named)?;
         let layer = match affine {
             Some(_) => self.layer(call, &name, &word),
             None => names::of_node(call.node.name(), call.node.op_type(), &word),
@@ -86,7 +99,6 @@ impl Importer<'_> {
 
     /// Both as tensors of these sizes; `None` if the weight is 1 and the bias 0 everywhere, unless they are kept.
     fn affine_of(&self, weight: &Tensor, bias: Option<&Tensor>, sizes: &[usize], is_kept: bool) -> ImportResult<Affine> {
-        let is_all = |tensor: &Tensor, value: f32| tensor.to_f32().iter().all(|&v| v == value);
         if !is_kept && is_all(weight, 1.0) && bias.is_none_or(|bias| is_all(bias, 0.0)) {
             return Ok(None);
         }
@@ -225,6 +237,11 @@ impl Importer<'_> {
             _ => Err("it reads a Euclidean norm, which only its values may be divided by".to_owned()),
         })
     }
+}
+
+/// Whether a tensor has this value everywhere.
+fn is_all(tensor: &Tensor, value: f32) -> bool {
+    tensor.to_f32().iter().all(|&v| v == value)
 }
 
 fn epsilon(call: &Call<'_>) -> f64 {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::proto::{GraphProto, NodeProto};
+use super::call::Call;
 
 /// The operators whose operand may have any axes.
 const READ_ANY_AXES: &[&str] =
@@ -89,4 +90,24 @@ pub(super) fn other_operands(graph: &GraphProto) -> HashMap<&str, &str> {
         _ => None,
     });
     pairs.flatten().filter(|(name, _)| uses.get(name) == Some(&1)).collect()
+}
+
+/// The values that only nodes read which take them; a node is asked with the slot of its operand.
+pub(super) fn read_only_by(graph: &GraphProto, takes: impl Fn(&NodeProto, usize) -> bool) -> HashSet<&str> {
+    let reads = graph.node.iter().flat_map(|node| node.input.iter().enumerate().map(move |(slot, name)| (node, slot, name)));
+    let mut others: HashSet<&str> =
+        reads.filter(|(node, slot, _)| !takes(node, *slot)).map(|(_, _, name)| name.as_str()).collect();
+    others.extend(graph.output.iter().map(|output| output.name()));
+    let all = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
+    all.filter(|name| !others.contains(name)).collect()
+}
+
+/// Whether all uses of an input without a batch flatten it.
+pub(super) fn is_only_flattened(graph: &GraphProto, name: &str, axes: usize) -> bool {
+    let flattens = |node: &NodeProto| {
+        let axis = Call::new(node, 0).int("axis").unwrap_or(1);
+        node.op_type() == "Flatten" && (axis == 0 || axis == -(axes as i64))
+    };
+    graph.node.iter().filter(|node| node.input.iter().any(|input| input == name)).all(flattens)
+        && graph.output.iter().all(|output| output.name() != name)
 }

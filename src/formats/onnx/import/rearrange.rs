@@ -24,6 +24,15 @@ impl Importer<'_> {
         if axes.dims().len() > 3 {
             return Ok(Known::Axes(axes));
         }
+        if axes.is_whole() {
+            return Ok(Known::Value(axes.x));
+        }
+        if let Some(name) = call.node.output.first()
+            && self.channels_last.contains(name.as_str())
+            && axes.are_channels_last()
+        {
+            return Ok(Known::ChannelsLast(axes.x));
+        }
         let keeps_rank = axes.dims().len() == axes.x.dims().len();
         let is_single = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
         let is_whole = is_single && keeps_rank;

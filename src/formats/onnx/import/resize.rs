@@ -5,13 +5,15 @@ use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
 use super::values::Known;
-use crate::ir::{Dim, Interpolation, Op, Shape, Target, Upsample, Value};
+use crate::ir::{Interpolation, Op, Shape, Target, Upsample, Value, infer_shape};
 
 /// How the file computes the place in the operand of each position.
 struct Coordinates<'a> {
     transform: &'a str,
     /// How `nearest` rounds a place.
     nearest: &'a str,
+    /// The factors of rows and columns, if the file states these rather than sizes.
+    scales: Option<[f64; 2]>,
 }
 
 impl Importer<'_> {
@@ -26,18 +28,20 @@ impl Importer<'_> {
         let scales = self.scales(call, if early { 1 } else { 2 })?;
         let sizes = if early { None } else { self.known(call, 3).filter(|_| call.has(3)).cloned() };
         let axes = resized_axes(call, &x)?;
+        let factors = scales.as_ref().map(|scales| factors(scales, &axes, &x)).transpose()?;
         let coordinates = Coordinates {
             transform: call.text("coordinate_transformation_mode", if early { "asymmetric" } else { "half_pixel" }),
             nearest: call.text("nearest_mode", if early { "floor" } else { "round_prefer_floor" }),
+            scales: factors,
         };
-        let (target, like) = match (&scales, &sizes) {
-            (Some(scales), _) => (Target::Factor(factors(scales, &axes, &x)?), None),
+        let (target, like) = match (factors, &sizes) {
+            (Some(factors), _) => (Target::Factor(factors), None),
             (None, Some(sizes)) => self.target(&x, sizes, &axes)?,
             (None, None) => return Err("it has neither scales nor sizes".to_owned()),
         };
-        let align_corners = coordinates.aligned(mode, target, &x)?;
+        let upsample = coordinates.upsample(mode, target, &x)?;
         let operands: Vec<&Flow> = std::iter::once(&x).chain(&like).collect();
-        self.add(call, Op::Upsample(Upsample { mode, target, align_corners }), &operands)
+        self.add(call, Op::Upsample(upsample), &operands)
     }
 
     fn scales(&self, call: &Call<'_>, slot: usize) -> ImportResult<Option<Vec<f32>>> {
@@ -101,47 +105,110 @@ impl Importer<'_> {
 }
 
 impl Coordinates<'_> {
-    /// Whether corners are aligned; an error if the language has no such coordinates.
-    fn aligned(&self, mode: Interpolation, target: Target, x: &Flow) -> ImportResult<bool> {
-        let Coordinates { transform, nearest } = *self;
+    /// The resampling of the language that takes its values from the same places; an error if there is none.
+    fn upsample(&self, mode: Interpolation, target: Target, x: &Flow) -> ImportResult<Upsample> {
+        let modes = match mode {
+            Interpolation::Nearest => vec![(mode, false), (Interpolation::NearestExact, false)],
+            mode => vec![(mode, false), (mode, true)],
+        };
+        let all = modes.into_iter().map(|(mode, align_corners)| Upsample { mode, target, align_corners });
+        let same = |upsample: &Upsample| self.is_always(upsample, x) || self.is_at_these_sizes(upsample, x);
+        all.into_iter().find(same).ok_or_else(|| {
+            let rounding = if mode == Interpolation::Nearest { format!(", `{}`", self.nearest) } else { String::new() };
+            format!("its coordinates are computed by `{}`{rounding}, and not as PyTorch does", self.transform)
+        })
+    }
+
+    /// Whether the places are the same whatever the sizes.
+    fn is_always(&self, upsample: &Upsample, x: &Flow) -> bool {
+        let Coordinates { transform, nearest, .. } = *self;
         let has_one = x.dims()[1..].iter().any(|dim| dim.fixed() == Some(1));
-        let is_whole = matches!(target, Target::Factor(factors) if factors.iter().all(|factor| factor.fract() == 0.0));
-        let exact = |dim: &Dim, factor: f64| match dim.fixed() {
-            Some(size) => (size as f64 * factor).fract() == 0.0,
-            None => factor.fract() == 0.0,
+        let is_whole = matches!(upsample.target, Target::Factor(factors) if factors.iter().all(|factor| factor.fract() == 0.0));
+        let has_centers = match transform {
+            "half_pixel" => true,
+            // a result with one row or column takes the first, rather than the middle
+            "pytorch_half_pixel" => is_whole && !has_one,
+            // where the sizes need no rounding
+            "half_pixel_symmetric" => is_whole,
+            _ => false,
         };
-        let is_exact = match target {
-            Target::Factor(factors) => {
-                x.dims()[1..].iter().rev().zip(factors.iter().rev()).all(|(dim, factor)| exact(dim, *factor))
-            }
-            _ => true,
-        };
-        let refused = if mode == Interpolation::Nearest {
+        match (upsample.mode, upsample.align_corners) {
             // for integer factors, the center of each pixel is nearest to the pixel that contains it
-            let centered = matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric")
-                && nearest.starts_with("round")
-                && is_whole;
-            let floor = transform == "asymmetric" && nearest == "floor";
-            !(floor || centered) || (transform == "pytorch_half_pixel" && has_one)
-        } else {
-            match transform {
-                "half_pixel" => false,
-                // ONNX divides by the size before it is rounded
-                "align_corners" => !is_exact,
-                // a result with one row or column takes the first, rather than the middle
-                "pytorch_half_pixel" => !is_whole || has_one,
-                // where the sizes need no rounding
-                "half_pixel_symmetric" => !is_whole,
-                _ => true,
+            (Interpolation::Nearest, _) => {
+                (transform, nearest) == ("asymmetric", "floor") || has_centers && is_whole && nearest.starts_with("round")
             }
-        };
-        if refused {
-            let rounding = if mode == Interpolation::Nearest { format!(", `{nearest}`") } else { String::new() };
-            return Err(format!("its coordinates are computed by `{transform}`{rounding}, and not as PyTorch does"));
+            (Interpolation::NearestExact, _) => {
+                (transform, nearest) == ("tf_half_pixel_for_nn", "floor") || has_centers && nearest == "round_prefer_ceil"
+            }
+            (_, false) => has_centers,
+            (_, true) => transform == "align_corners" && (is_whole || !matches!(upsample.target, Target::Factor(_))),
         }
-        Ok(transform == "align_corners")
+    }
+
+    /// Whether the places are the same at the sizes of the file, which must be known.
+    fn is_at_these_sizes(&self, upsample: &Upsample, x: &Flow) -> bool {
+        let Ok(result) = infer_shape(&Op::Upsample(*upsample), std::slice::from_ref(&x.shape)) else { return false };
+        let sizes = x.shape.sizes().zip(result.sizes());
+        let Some((from, to)) = sizes.map(|(from, to)| (from[1..].to_vec(), to[1..].to_vec())) else { return false };
+        let mut axes = from.iter().zip(&to).enumerate();
+        axes.all(|(at, (&from, &to))| {
+            // the last axis is the width, also for 1-D values
+            let axis = at + 2 - x.dims().len().saturating_sub(1);
+            to <= MAX_PLACES && (0..to).all(|place| self.is_same(upsample, axis, [from, to], place) == Some(true))
+        })
+    }
+
+    /// Whether a position of the result takes its value from the same place; `None` for coordinates of another kind.
+    fn is_same(&self, upsample: &Upsample, axis: usize, [from, to]: [usize; 2], place: usize) -> Option<bool> {
+        let last = from as f64 - 1.0;
+        let theirs = self.place(axis, [from, to], place)?;
+        let step = upsample.step(axis, from, to);
+        if upsample.mode.copies() {
+            // both in f32, as ONNX Runtime and PyTorch compute them
+            let theirs = theirs as f32;
+            let theirs = match self.nearest {
+                "floor" => theirs.floor(),
+                "ceil" => theirs.ceil(),
+                "round_prefer_floor" => (theirs - 0.5).ceil(),
+                "round_prefer_ceil" => (theirs + 0.5).floor(),
+                _ => return None,
+            };
+            let ours = ((place as f32 + upsample.mode.offset() as f32) * step as f32).floor();
+            return Some(f64::from(theirs).clamp(0.0, last) == f64::from(ours).clamp(0.0, last));
+        }
+        let ours = if upsample.align_corners { place as f64 * step } else { (place as f64 + 0.5) * step - 0.5 };
+        // beyond the ends is the value there, unless a cubic kernel reaches the others
+        let within = |at: f64| if upsample.mode == Interpolation::Bicubic { at } else { at.clamp(0.0, last) };
+        Some((within(ours) - within(theirs)).abs() <= CLOSE * from as f64)
+    }
+
+    /// The place in the operand that the file computes for a position along an axis (0 for rows).
+    fn place(&self, axis: usize, [from, to]: [usize; 2], place: usize) -> Option<f64> {
+        let (size, at) = (to as f64, place as f64);
+        let whole = self.scales.map_or(size, |scales| from as f64 * scales[axis]);
+        let scale = self.scales.map_or(size / from as f64, |scales| scales[axis]);
+        let center = (at + 0.5) / scale - 0.5;
+        Some(match self.transform {
+            "asymmetric" => at / scale,
+            "half_pixel" => center,
+            "pytorch_half_pixel" if to == 1 => 0.0,
+            "pytorch_half_pixel" => center,
+            "half_pixel_symmetric" => from as f64 / 2.0 * (1.0 - size / whole) + center,
+            "tf_half_pixel_for_nn" => (at + 0.5) / scale,
+            "align_corners" if to == 1 => 0.0,
+            // the standard divides by the size before it is rounded, and ONNX Runtime by that after it
+            "align_corners" if whole != size => return None,
+            "align_corners" => at * (from as f64 - 1.0) / (size - 1.0),
+            _ => return None,
+        })
     }
 }
+
+/// The largest size at which places are compared one by one.
+const MAX_PLACES: usize = 1 << 11;
+
+/// How far apart the places of an interpolation may be, over the size.
+const CLOSE: f64 = 1e-9;
 
 /// The mode, if the other attributes leave it as PyTorch's.
 fn interpolation(call: &Call<'_>, x: &Flow) -> ImportResult<Interpolation> {

@@ -57,6 +57,9 @@ impl Importer<'_> {
             "Identity" => match (self.known(call, 0).cloned(), call.node.output.first()) {
                 // exporters store equal parameters once, and name the others so
                 (Some(Known::Tensor(_, tensor)), Some(name)) if names::of_parameter(name).is_some() => {
+                    if self.keep_names {
+                        self.originals.insert(name.clone(), tensor.clone());
+                    }
                     Some(Known::Tensor(name.clone(), tensor))
                 }
                 (known, _) => known,

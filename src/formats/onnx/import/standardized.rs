@@ -50,6 +50,11 @@ impl Importer<'_> {
         }
         let gains = gain.map(|gain| gain.to_f32().into_owned());
         let computed = filters.weight.to_f32();
+        // gains of 0, as of the last layer of a path that begins as the identity, do not tell how the others are computed
+        if gain.is_some() && computed.iter().all(|&v| v == 0.0) {
+            let how = self.standardize?;
+            return Some(Standardized { name, weight: weight.clone(), how, gain: gain.cloned() });
+        }
         let fits = EPSILONS.iter().filter_map(|&eps| {
             let own = rows(&weight.to_f32(), count, gains.as_deref(), eps);
             let (scale, off) = scale(&computed, &own)?;

@@ -106,7 +106,7 @@ impl Importer<'_> {
     }
 
     pub(super) fn pad(&mut self, call: &Call<'_>) -> ImportResult<Known> {
-        let x = self.flow(call, 0)?;
+        let mut x = self.flow(call, 0)?;
         let mode = match call.text("mode", "constant") {
             "constant" => PadMode::Zeros,
             "reflect" => PadMode::Reflect,
@@ -122,20 +122,34 @@ impl Importer<'_> {
         if pads.len() != 2 * axes.len() || axes.iter().any(|&axis| axis >= x.rank()) {
             return Err(format!("it has {} pads for {} axes", pads.len(), axes.len()));
         }
-        let (mut channels, mut sides) = ([0; 2], [[0; 2]; 2]);
+        let (mut channels, mut sides, mut cropped) = ([0; 2], [[0; 2]; 2], [[0; 2]; 2]);
         for (i, &axis) in axes.iter().enumerate() {
             let around = [pads[i], pads[i + axes.len()]];
             if around == [0, 0] {
                 continue;
             }
-            let [Ok(before), Ok(after)] = around.map(usize::try_from) else {
-                return Err("a crop: its pads are negative".to_owned());
-            };
+            let size = |n: i64| usize::try_from(n.max(0)).map_err(|_| "its pads are too large");
+            let [before, after, off_before, off_after] =
+                [around[0], around[1], around[0].saturating_neg(), around[1].saturating_neg()];
+            let (more, less) = ([size(before)?, size(after)?], [size(off_before)?, size(off_after)?]);
             match axis.checked_sub(x.lead) {
                 None => return Err("it pads the batch".to_owned()),
-                Some(0) => channels = [before, after],
+                Some(0) if less != [0, 0] => return Err("it crops the channels, by padding that is negative".to_owned()),
+                Some(0) => channels = more,
                 // the last axis is the width, also for 1-D inputs
-                Some(own) => sides[own + 2 - x.dims().len().max(2)] = [before, after],
+                Some(own) => {
+                    let own = own + 2 - x.dims().len().max(2);
+                    (sides[own], cropped[own]) = (more, less);
+                }
+            }
+        }
+        if cropped != [[0; 2]; 2] {
+            if mode != PadMode::Zeros {
+                return Err("it crops one side and reflects or repeats another".to_owned());
+            }
+            x = self.add(call, Op::Crop(cropped), &[&x])?;
+            if sides == [[0; 2]; 2] && channels == [0, 0] {
+                return Ok(Known::Value(x));
             }
         }
         let op = Op::Pad(Pad { channels, sides, mode });
@@ -154,7 +168,7 @@ impl Importer<'_> {
         self.affine(call, &padded, 1.0, value).map(Known::Value)
     }
 
-    /// A slice of the channels, or one that subsamples rows and columns, starting with the first.
+    /// A slice of the channels, of rows and columns, or one that subsamples these.
     pub(super) fn slice(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let starts = self.list(call, "starts", 1)?.ok_or("it has no starts")?;
@@ -164,32 +178,48 @@ impl Importer<'_> {
         if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
             return Err("its starts, ends, axes and steps differ in length".to_owned());
         }
-        let (mut stride, mut channels) = ([1; 2], None);
+        let (mut stride, mut cropped, mut channels) = ([1; 2], [[0; 2]; 2], None);
         for (i, &axis) in axes.iter().enumerate() {
-            let axis = x.axis(axis)?;
-            let size = axis.checked_sub(x.lead).and_then(|own| x.dims().get(own)).and_then(|d| d.fixed());
-            let whole = starts[i] == 0 && (ends[i] >= FAR || size.is_some_and(|n| ends[i] >= n as i64));
-            if let (Some(size), true, true) = (size, axis == x.lead, !whole && steps[i] == 1) {
-                channels = Some(counted(starts[i], size)..counted(ends[i], size));
-                continue;
+            let (axis, step) = (x.axis(axis)?, steps[i]);
+            let own = axis.checked_sub(x.lead);
+            let dim = own.and_then(|own| x.dims().get(own).copied());
+            if step < 1 {
+                return Err("it reverses an axis".to_owned());
             }
-            if !whole || steps[i] < 1 {
-                return Err("it crops its operand".to_owned());
-            }
-            if steps[i] == 1 {
-                continue;
-            }
-            match axis.checked_sub(x.lead) {
-                Some(own) if own > 0 => stride[own + 2 - x.dims().len().max(2)] = steps[i] as usize,
-                _ => return Err("it subsamples the channels or the batch".to_owned()),
+            let off = taken_off([starts[i], ends[i]], dim)?;
+            match own {
+                Some(own) if own > 0 => {
+                    let at = own + 2 - x.dims().len().max(2);
+                    (cropped[at], stride[at]) = (off, step as usize);
+                }
+                _ if step != 1 => return Err("it subsamples the channels or the batch".to_owned()),
+                Some(_) if off != [0, 0] => channels = dim.and_then(Dim::fixed).map(|size| off[0]..size - off[1]),
+                None if off != [0, 0] => return Err("it takes some samples of the batch".to_owned()),
+                _ => {}
             }
         }
-        let x = match channels {
-            Some(range) if range.is_empty() => return Err("it yields no channels".to_owned()),
+        let mut x = match channels {
             Some(range) => self.add(call, Op::Slice(range), &[&x])?,
             None => x,
         };
+        if cropped != [[0; 2]; 2] {
+            x = self.add(call, Op::Crop(cropped), &[&x])?;
+        }
         if stride == [1; 2] { Ok(x) } else { self.add(call, Op::Subsample(stride), &[&x]) }
+    }
+}
+
+/// How much of an axis a slice leaves out at both ends. Of one whose size is not known, that must not depend on it.
+fn taken_off([start, end]: [i64; 2], dim: Option<Dim>) -> ImportResult<[usize; 2]> {
+    if let Some(size) = dim.and_then(Dim::fixed) {
+        let (from, to) = (counted(start, size), counted(end, size));
+        return if from < to { Ok([from, size - to]) } else { Err("it yields nothing".to_owned()) };
+    }
+    let count = |n: i64| usize::try_from(n).ok();
+    let after = if end >= FAR { Some(0) } else { count(end.saturating_neg()).filter(|&n| n > 0) };
+    match (count(start), after) {
+        (Some(before), Some(after)) => Ok([before, after]),
+        _ => Err("it crops an axis whose size is free to a size of its own".to_owned()),
     }
 }
 

@@ -41,6 +41,7 @@ fn layers_are_translated_with_the_defaults_that_differ() {
         ("x = torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)", "avgpool global; flatten"),
         ("x = x.view(x.size(0), -1)", "flatten"),
         ("nn.Upsample(scale_factor=2)", "upsample nearest, scale_factor: 2"),
+        ("nn.Upsample(scale_factor=2, mode='nearest-exact')", "upsample nearest_exact, scale_factor: 2"),
         (
             "nn.Upsample(scale_factor=2, mode=\"bilinear\", align_corners=True)",
             "upsample bilinear, scale_factor: 2, align_corners: true",
@@ -100,7 +101,6 @@ fn what_has_no_counterpart_is_not_translated() {
         "nn.Conv2d(3, 64, 3, bias=0)",
         "nn.Conv2d(3, 64, 3, bias=None)",
         "nn.BatchNorm2d(64, momentum=None)",
-        "nn.Upsample(scale_factor=2, mode='nearest-exact')",
         "x = F.interpolate(x, scale_factor=2, mode='bilinear', antialias=True)",
         "nn.LayerNorm([32, 32])",
         "nn.AdaptiveMaxPool2d(7)",

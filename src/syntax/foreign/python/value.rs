@@ -144,6 +144,7 @@ pub fn sides(value: &Expr) -> Option<Written> {
 pub fn interpolation(value: &Expr) -> Option<Written> {
     match value.word()? {
         mode @ ("nearest" | "bilinear" | "bicubic") => literal(mode),
+        "nearest-exact" => literal("nearest_exact"),
         _ => None,
     }
 }

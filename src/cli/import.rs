@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     let count = imported.tensors.len();
     if let Some(path) = &args.weights_out {
-        let tensors = renamed(imported.tensors, &made);
+        let tensors = made.rename(imported.tensors);
         safetensors::write(path, tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))).map_err(Failure::input)?;
     }
     match &args.output {
@@ -218,21 +218,4 @@ fn labels(names: &[String]) -> Option<String> {
     }
     text.push_str("]\n");
     Some(text)
-}
-
-/// The tensors, renamed to match the source's layers.
-fn renamed(tensors: BTreeMap<String, Tensor>, made: &Decompiled) -> BTreeMap<String, Tensor> {
-    let names: BTreeMap<&str, &str> = made.renamed().collect();
-    let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {
-        Some((layer, role)) => format!("{layer}.{role}"),
-        // the only parameter of a function may have the layer's own name
-        None => names.get(name.as_str()).map(|layer| of_function(&name, layer)).unwrap_or(name),
-    };
-    tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
-}
-
-/// The tensor of a function's only parameter, whose layer has another name now.
-fn of_function(tensor: &str, layer: &str) -> String {
-    let own = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    if own(layer) == own(tensor) { layer.to_owned() } else { format!("{layer}.{}", own(tensor)) }
 }

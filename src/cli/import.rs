@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Weights of a `.prototxt` (`.caffemodel`) or a `.cfg` (`.weights`)
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Mean image of a `.prototxt` (`.binaryproto` or `.npy`), whose averages go into `preprocess`
+    #[arg(long, value_name = "FILE")]
+    mean: Option<PathBuf>,
     /// Source file to write [default: standard output]
     #[arg(short, long, value_name = "NET.resnet")]
     output: Option<PathBuf>,
@@ -79,7 +82,10 @@ fn open(args: &Args) -> Result<Imported, Failure> {
     let extension = args.file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let weights = args.weights.as_deref();
     let wrong = |error: &dyn std::fmt::Display| Failure::Input(format!("`{}`: {error}", args.file.display()));
-    let layers = match extension.as_str() {
+    if args.mean.is_some() && extension != "prototxt" {
+        return Err(Failure::Usage("`--mean` is for a `.prototxt`: other formats have no mean image in a file".to_owned()));
+    }
+    let mut layers = match extension.as_str() {
         "prototxt" => caffe::open(&args.file, weights),
         "cfg" => darknet::open(&args.file, weights),
         _ if weights.is_some() => {
@@ -99,6 +105,9 @@ fn open(args: &Args) -> Result<Imported, Failure> {
         let message = "`--weights-out` needs `--weights`: a `.prototxt` and a `.cfg` have their weights in another file";
         return Err(Failure::Usage(message.to_owned()));
     }
+    if let (Some(mean), Ok(layers)) = (&args.mean, &mut layers) {
+        caffe::add_mean(layers, mean).map_err(Failure::input)?;
+    }
     layers.map(Imported::from).map_err(|error| wrong(&error))
 }
 
@@ -114,7 +123,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         keep_names: args.keep_names,
     };
     let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[&imported.files[..], std::slice::from_ref(&args.file), args.weights.as_slice()].concat())?;
+    writable(
+        written,
+        &[&imported.files[..], std::slice::from_ref(&args.file), args.weights.as_slice(), args.mean.as_slice()].concat(),
+    )?;
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported);
     if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {
@@ -122,7 +134,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     let count = imported.tensors.len();
     if let Some(path) = &args.weights_out {
-        let tensors = renamed(imported.tensors, &made);
+        let tensors = made.rename(imported.tensors);
         safetensors::write(path, tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))).map_err(Failure::input)?;
     }
     match &args.output {
@@ -218,21 +230,4 @@ fn labels(names: &[String]) -> Option<String> {
     }
     text.push_str("]\n");
     Some(text)
-}
-
-/// The tensors, renamed to match the source's layers.
-fn renamed(tensors: BTreeMap<String, Tensor>, made: &Decompiled) -> BTreeMap<String, Tensor> {
-    let names: BTreeMap<&str, &str> = made.renamed().collect();
-    let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {
-        Some((layer, role)) => format!("{layer}.{role}"),
-        // the only parameter of a function may have the layer's own name
-        None => names.get(name.as_str()).map(|layer| of_function(&name, layer)).unwrap_or(name),
-    };
-    tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
-}
-
-/// The tensor of a function's only parameter, whose layer has another name now.
-fn of_function(tensor: &str, layer: &str) -> String {
-    let own = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    if own(layer) == own(tensor) { layer.to_owned() } else { format!("{layer}.{}", own(tensor)) }
 }

@@ -38,7 +38,7 @@ mod tree;
 mod unify;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::diagnostic::Diagnostic;
@@ -89,6 +89,23 @@ impl Decompiled {
     pub fn renamed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.layers.iter().filter(|(old, new)| old != new).map(|(old, new)| (old.as_str(), new.as_str()))
     }
+
+    /// The graph's tensors by their names in the source.
+    pub fn rename<T>(&self, tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
+        let names: BTreeMap<&str, &str> = self.renamed().collect();
+        let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {
+            Some((layer, role)) => format!("{layer}.{role}"),
+            // the only parameter of a function may have the layer's own name
+            None => names.get(name.as_str()).map(|layer| of_function(&name, layer)).unwrap_or(name),
+        };
+        tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
+    }
+}
+
+/// The tensor of a function's only parameter, whose layer has another name now.
+fn of_function(tensor: &str, layer: &str) -> String {
+    let own = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    if own(layer) == own(tensor) { layer.to_owned() } else { format!("{layer}.{}", own(tensor)) }
 }
 
 /// The style of a source, from the most readable to the simplest.

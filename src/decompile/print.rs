@@ -203,7 +203,9 @@ impl<'p> Printer<'p> {
     fn sections(&mut self, stmts: &[Stmt], at: &mut Body<'_>) {
         let mut numbers = LayerNumbers::default();
         let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. } | Stmt::Activation);
-        let first = stmts.iter().position(|s| matches!(s, Stmt::Run(_)));
+        // a block that reduces the feature map for the first stage is not in the stem
+        let runs = stmts.iter().position(|s| matches!(s, Stmt::Run(_)));
+        let first = runs.map(|at| stmts[..at].iter().rposition(|s| !matches!(s, Stmt::Call { .. })).map_or(0, |last| last + 1));
         let last = stmts.iter().rposition(|s| matches!(s, Stmt::Run(_)));
         let (Some(first), Some(last)) = (first, last) else {
             self.stmts(stmts, &mut numbers, at);

@@ -8,6 +8,8 @@ use crate::ir::Op;
 
 /// The longest period of repeated items that is searched for.
 const MAX_PERIOD: usize = 12;
+/// Fewer equal items before the first block are the stem.
+const MIN_BEFORE_BLOCKS: usize = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -137,7 +139,7 @@ pub(super) fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
     }
     // if there are other blocks, a few equal items are the stem
     if ranges.is_empty() {
-        chains(net, items, 0, items.len(), &mut ranges);
+        chains(net, items, 0, items.len(), 2, &mut ranges);
     } else {
         without_shortcut(items, &signatures, rest..items.len(), &plain, &mut ranges);
     }
@@ -172,12 +174,15 @@ fn between(net: &Net, items: &[Item], all: &[String], range: Range<usize>, plain
     let mut found = Vec::new();
     without_shortcut(items, all, range.clone(), plain, &mut found);
     let mut start = range.start;
+    let between = |start: usize, end: usize, ranges: &mut Vec<BlockRange>| {
+        chains(net, items, start, end, if ranges.is_empty() { MIN_BEFORE_BLOCKS } else { 2 }, ranges);
+    };
     for block in found {
-        chains(net, items, start, block.start, ranges);
+        between(start, block.start, ranges);
         start = block.end;
         ranges.push(block);
     }
-    chains(net, items, start, range.end, ranges);
+    between(start, range.end, ranges);
 }
 
 /// Adds the items that have the same operators as the path of a block with an identity shortcut, as the first block of a stage of
@@ -196,13 +201,41 @@ fn without_shortcut(items: &[Item], all: &[String], range: Range<usize>, plain: 
     }
 }
 
-/// Adds the runs of equal items between two blocks.
-fn chains(net: &Net, items: &[Item], start: usize, end: usize, ranges: &mut Vec<BlockRange>) {
-    for (first, period, count) in repeats(net, &items[start..end]) {
+/// Adds the runs of at least so many equal items between two blocks.
+fn chains(net: &Net, items: &[Item], start: usize, end: usize, least: usize, ranges: &mut Vec<BlockRange>) {
+    for (first, period, count) in repeats(net, &items[start..end]).into_iter().filter(|(.., count)| *count >= least) {
         let path = all_signatures(net, &items[start + first..start + first + period]);
         for k in 0..count {
             let start = start + first + k * period;
             ranges.push(BlockRange { start, end: start + period, kind: Kind::Chain, path: path.clone() });
         }
     }
+}
+
+/// The layers between blocks that reduce the feature map, as before each stage of Darknet-53, if the same operators do in several places.
+pub(super) fn reductions(net: &Net, items: &[Item], blocks: &[BlockRange]) -> Vec<Range<usize>> {
+    let signatures = all_signatures(net, items);
+    let mut end = 0;
+    let gaps: Vec<Range<usize>> = blocks.iter().map(|block| std::mem::replace(&mut end, block.end)..block.start).collect();
+    let reduces = |gap: &Range<usize>| {
+        let ops =
+            items[gap.clone()].iter().map_while(|item| if let Item::Op(id) = item { Some(&net.node(*id).op) } else { None });
+        let ops: Vec<&Op> = ops.collect();
+        let strided = |op: &&Op| matches!(op, Op::Conv(conv) if conv.stride.iter().any(|&stride| stride > 1));
+        ops.len() == gap.len() && gap.len() > 1 && ops.iter().any(strided)
+    };
+    let Some((first, rest)) = gaps.split_first() else { return Vec::new() };
+    let rest: Vec<&Range<usize>> = rest.iter().filter(|gap| reduces(gap)).collect();
+    let same = |a: &Range<usize>, b: &Range<usize>| signatures[a.clone()] == signatures[b.clone()];
+    let repeats = |gap: &&&Range<usize>| rest.iter().filter(|other| same(gap, other)).count() > 1;
+    let mut found: Vec<Range<usize>> = rest.iter().filter(repeats).map(|gap| (*gap).clone()).collect();
+    // the one before the first block follows the stem
+    if let Some(start) = found.first().and_then(|gap| first.end.checked_sub(gap.len()))
+        && start > first.start
+        && same(&(start..first.end), &found[0])
+        && reduces(&(start..first.end))
+    {
+        found.insert(0, start..first.end);
+    }
+    found
 }

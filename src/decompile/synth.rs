@@ -1,20 +1,21 @@
 //! Invents names for a network whose own are meaningless, in the style of torchvision.
 //!
 //! Residual blocks, parallel paths and runs of equal items become `layer1.0`, `layer1.1`, …: a layer is a run of one kind with the
-//! same output shape. Everything that follows works as if the graph had these names.
+//! same output shape. Layers between them that reduce the feature map, alike in several places, become `down1`, `down2`, …. Everything
+//! that follows works as if the graph had these names.
 
 use std::collections::HashSet;
 
 use super::attrs;
 use super::group::Path;
 use super::net::{Id, Net};
-use super::ranges::{BlockRange, Kind, ranges, repeats};
+use super::ranges::{BlockRange, Kind, ranges, reductions, repeats};
 use super::tree::{self, Item, Join, Scope};
 use crate::ir::{LayerNumbers, Op};
 
 /// Names for the layers of blocks; empty for all others.
 pub(super) fn layer_paths(net: &Net, items: &[Item]) -> Vec<Path> {
-    let mut walk = Walk { net, paths: vec![Path::new(); net.nodes.len()], layers: 0, mixed: 0 };
+    let mut walk = Walk { net, paths: vec![Path::new(); net.nodes.len()], layers: 0, mixed: 0, downs: 0 };
     walk.body(items);
     walk.paths
 }
@@ -26,12 +27,18 @@ struct Walk<'n> {
     layers: usize,
     /// The number of names `mixed1`, `mixed2`, … in use.
     mixed: usize,
+    /// The number of names `down1`, `down2`, … in use.
+    downs: usize,
 }
 
 impl Walk<'_> {
     fn body(&mut self, items: &[Item]) {
         let net = self.net;
         let ranges = ranges(net, items);
+        for range in reductions(net, items, &ranges) {
+            self.downs += 1;
+            assign(net, &items[range], &[format!("down{}", self.downs)], &mut Counts::default(), &mut self.paths);
+        }
         let shape =
             |range: &BlockRange| items[range.start..range.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
         let mut index = 0;

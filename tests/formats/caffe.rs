@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use ndarray::ArrayD;
 use resnetc::internal::base::mmap::Bytes;
-use resnetc::internal::formats::caffe;
-use resnetc::internal::ir::{Op, Shape, infer_shape};
+use resnetc::internal::formats::{caffe, npy};
+use resnetc::internal::ir::{Channels, Op, Shape, infer_shape};
 
 use crate::any_layers;
 use crate::command::{arg, resnetc};
@@ -134,6 +135,59 @@ fn a_long_name_of_many_values_takes_little_memory() {
     );
     let found = caffe::read(text.as_bytes(), None).unwrap();
     assert!(found.graph.ids().all(|id| found.graph.node(id).name.len() < 300));
+}
+
+/// A `BlobProto` of these four axes.
+fn mean_image(sizes: [u8; 4], values: &[f32]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = sizes.iter().zip(1u8..).flat_map(|(&size, field)| [field << 3, size]).collect();
+    bytes.extend([5 << 3 | 2, 4 * values.len() as u8]);
+    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn a_mean_image_is_preprocessing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "input: \"data\" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n\
+                layer { name: \"a\" type: \"ReLU\" bottom: \"data\" top: \"a\" }";
+    let with = |bytes: Vec<u8>| {
+        let path = folder.path().join("mean.binaryproto");
+        std::fs::write(&path, bytes).unwrap();
+        let mut found = caffe::read(text.as_bytes(), None).unwrap();
+        assert!(found.notes.iter().any(|note| note.contains("does not say how images become inputs")));
+        caffe::add_mean(&mut found, &path).map(|()| found).map_err(|error| error.to_string())
+    };
+    let values = [100.0, 104.0, 102.0, 102.0, 110.0, 110.0, 112.0, 108.0, 120.0, 120.0, 120.0, 124.0];
+    let found = with(mean_image([1, 3, 2, 2], &values)).unwrap();
+    let how = found.preprocess.unwrap();
+    assert_eq!(
+        (how.channels, how.mean, how.std),
+        (Channels::Bgr, vec![102.0 / 255.0, 110.0 / 255.0, 121.0 / 255.0], vec![1.0 / 255.0; 3])
+    );
+    assert!(found.notes.len() == 1 && found.notes[0].contains("averages of the mean image of 2 x 2"), "{:?}", found.notes);
+    // as NumPy has it
+    let array = ArrayD::from_shape_vec(vec![3, 2, 2], values.to_vec()).unwrap();
+    let path = folder.path().join("mean.npy");
+    npy::write(&path, &array.view()).unwrap();
+    let mut found = caffe::read(text.as_bytes(), None).unwrap();
+    caffe::add_mean(&mut found, &path).unwrap();
+    assert_eq!(found.preprocess.unwrap().mean[2], 121.0 / 255.0);
+    for (bytes, words) in [
+        (mean_image([1, 1, 2, 6], &values), "it has 1 channels, but the network reads 3"),
+        (mean_image([1, 2, 2, 3], &values), "images have 1 or 3"),
+        (mean_image([2, 3, 2, 1], &values), "its sizes are [2, 3, 2, 1]"),
+        (mean_image([1, 3, 2, 1], &values), "it has 12 values, but its sizes are [1, 3, 2, 1]"),
+        (mean_image([1, 3, 0, 2], &[]), "its sizes are"),
+        (mean_image([1, 3, 2, 2], &[f32::NAN; 12]), "not finite"),
+        (vec![0xff; 9], "it is damaged (a mean image is"),
+        (Vec::new(), "mean image"),
+    ] {
+        let said = with(bytes).unwrap_err();
+        assert!(said.contains("mean.binaryproto") && said.contains(words), "{words}: {said}");
+    }
+    let cfg = fixture("darknet/residual.cfg");
+    let refused = resnetc(&["import", arg(&cfg), "--mean", arg(&path)]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use resnetc::internal::base::mmap::Bytes;
+use resnetc::internal::decompile::{Options, decompile};
 use resnetc::internal::formats::darknet;
 
 use crate::any_layers;
@@ -51,6 +52,48 @@ fn problems_name_the_line_and_the_layer() {
         let found = darknet::read(text.as_bytes(), None).map(|_| ()).unwrap_err().to_string();
         assert!(found.contains(words), "{text}: {found}");
     }
+}
+
+/// The layers of Darknet-53, a few of them: a stem, and stages whose first layer reduces the feature map.
+#[test]
+fn layers_before_stages_are_a_block_of_their_own() {
+    let conv = |filters: usize, size: usize, stride: usize| {
+        format!("[convolutional]\nbatch_normalize=1\nfilters={filters}\nsize={size}\nstride={stride}\npad=1\nactivation=leaky\n")
+    };
+    let mut text = format!("[net]\nwidth=32\nheight=32\nchannels=3\n{}", conv(4, 3, 1));
+    for (filters, depth) in [(8, 2), (16, 6), (32, 6)] {
+        text += &conv(filters, 3, 2);
+        for _ in 0..depth {
+            text += &format!("{}{}[shortcut]\nfrom=-3\nactivation=linear\n", conv(filters / 2, 1, 1), conv(filters, 3, 1));
+        }
+    }
+    text += "[avgpool]\n";
+    let found = darknet::read(text.as_bytes(), None).unwrap();
+    let options = Options { network: "net".to_owned(), doc: None, classes: false, keep_names: false };
+    let source = decompile(&found.graph, &options).unwrap().source;
+    let body: Vec<&str> = source.lines().map(str::trim).skip_while(|line| *line != "stem {").filter(|l| !l.is_empty()).collect();
+    assert_eq!(
+        body[..11],
+        [
+            "stem {",
+            "conv 3x3, filters: 4",
+            "batchnorm momentum: 0.01",
+            "leaky_relu negative_slope: 0.1",
+            "}",
+            "down filters: 8 as down1",
+            "stage layer1: 2 of pair { filters: 4 }",
+            "down filters: 16 as down2",
+            "stage layer2: 6 of pair { filters: double, allow doubling }",
+            "down filters: 32 as down3",
+            "stage layer3: 6 of pair { filters: double, allow doubling }",
+        ],
+        "{source}"
+    );
+    // a stem of several layers alike is no stage
+    let text = text.replacen(&conv(8, 3, 2), &format!("{}{}", conv(4, 3, 1), conv(8, 3, 2)), 1);
+    let found = darknet::read(text.as_bytes(), None).unwrap();
+    let source = decompile(&found.graph, &options).unwrap().source;
+    assert_eq!(source.matches("stage ").count(), 3, "{source}");
 }
 
 #[test]

@@ -3,8 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[cfg(feature = "cli")]
+#[path = "../common/any_image.rs"]
+mod any_image;
+#[cfg(feature = "cli")]
 #[path = "../common/layer_lists.rs"]
 mod any_layers;
+#[cfg(feature = "cli")]
+#[path = "../common/any_onnx.rs"]
+mod any_onnx;
+#[cfg(feature = "cli")]
+#[path = "../common/any_weights.rs"]
+mod any_weights;
 #[path = "../common/command.rs"]
 mod command;
 #[path = "../common/mod.rs"]
@@ -16,6 +25,7 @@ mod caffe;
 mod checkpoints;
 mod darknet;
 mod decompile;
+mod fuzzed;
 #[cfg(feature = "cli")]
 mod layer_lists;
 mod loader;

@@ -94,7 +94,7 @@ const MAX_BLOBS: usize = 64;
 const MAX_AXES: usize = 32;
 
 /// A `BlobProto`.
-fn blob(file: &Bytes, message: &[u8]) -> Result<Tensor, String> {
+pub(super) fn blob(file: &Bytes, message: &[u8]) -> Result<Tensor, String> {
     let (mut sizes, mut former) = (None, [None; 4]);
     let (mut floats, mut doubles) = (Values::default(), Values::default());
     let mut fields = Fields::of(message);

@@ -68,11 +68,21 @@ fn former<'m>(layer: &Layer<'m>) -> Fields<'m> {
     layer.param(if layer.kind == "ImageData" { "image_data_param" } else { "data_param" })
 }
 
+/// What a user must know to run a network on images, of which most files say nothing.
+pub(super) const ABOUT_IMAGES: &str = "the file does not say how images become inputs. Networks of Caffe read blue, green, red \
+                                       from 0 to 255, minus a mean: with that of VGG, add `preprocess { channels: bgr, mean: \
+                                       [103.939 / 255, 116.779 / 255, 123.68 / 255], std: [1.0 / 255, 1.0 / 255, 1.0 / 255] }`; \
+                                       `--mean` reads that of a `.binaryproto`";
+
+/// That a text names a mean image.
+pub(super) const NO_MEAN_IMAGE: &str =
+    "the mean image of the file is left out: Caffe has it in a file of its own, which `--mean` reads";
+
 /// How images become inputs: Caffe reads channels as blue, green, red, from 0 to 255, subtracts a mean and multiplies by a scale.
 fn preprocess(layer: &Layer<'_>, notes: &mut std::collections::BTreeSet<String>) -> Imported<Option<Preprocess>> {
     let transform = layer.param("transform_param");
     if transform.word("mean_file").or(former(layer).word("mean_file")).is_some() {
-        notes.insert("the mean image of the file is left out: Caffe has it in a file of its own".to_owned());
+        notes.insert(NO_MEAN_IMAGE.to_owned());
         return Ok(None);
     }
     let (means, scale) = (transform.floats("mean_value")?, transform.float("scale", 1.0)?);

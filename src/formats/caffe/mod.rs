@@ -9,6 +9,7 @@ mod fields;
 mod importer;
 mod inputs;
 mod joins;
+mod means;
 mod net;
 mod norms;
 mod pointwise;
@@ -18,21 +19,21 @@ mod wiring;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use super::layer_list::{Builder, ImportedLayers, LayerProblems, LayersError, Text, bytes};
+use super::layer_list::{Builder, ImportedLayers, LayerProblems, LayersError, Text, opened};
 use crate::base::mmap::Bytes;
 use crate::ir::Op;
 use crate::syntax::prototxt;
 use blobs::Weights;
 use dispatch::{is_input, is_left_out};
 use importer::{Blob, Importer};
+use inputs::ABOUT_IMAGES;
+pub use means::add_mean;
 use net::Net;
 use wiring::Wiring;
 
 /// Opens a `.prototxt`, and the `.caffemodel` with its weights.
 pub fn open(file: &Path, weights: Option<&Path>) -> Result<ImportedLayers, LayersError> {
-    let text = bytes(file)?;
-    let weights = weights.map(|path| Ok((path, bytes(path)?))).transpose()?;
-    read(&text, weights.as_ref().map(|(path, bytes)| (*path, bytes)))
+    opened(file, weights, read)
 }
 
 /// Imports the contents of a `.prototxt`, and those of a `.caffemodel`, whose path is for messages.
@@ -98,11 +99,6 @@ fn finish(importer: Importer<'_>, name: &str) -> Result<ImportedLayers, LayersEr
     }
     Ok(ImportedLayers { name: name.to_owned(), graph, tensors, preprocess, notes: notes.into_iter().collect() })
 }
-
-/// What a user must know to run a network on images, of which most files say nothing.
-const ABOUT_IMAGES: &str = "the file does not say how images become inputs. Networks of Caffe read blue, green, red from 0 to 255, \
-                            minus a mean: with that of VGG, add `preprocess { channels: bgr, mean: [103.939 / 255, 116.779 / 255, \
-                            123.68 / 255], std: [1.0 / 255, 1.0 / 255, 1.0 / 255] }`";
 
 /// Whether an operator is an input of three channels, with a height and a width.
 fn is_image(op: &Op) -> bool {

@@ -13,7 +13,7 @@ mod weights;
 
 use std::path::Path;
 
-use super::layer_list::{ImportedLayers, LayersError, Text, bytes};
+use super::layer_list::{ImportedLayers, LayersError, Text, opened};
 use crate::base::mmap::Bytes;
 use crate::syntax::cfg;
 use images::Images;
@@ -23,9 +23,7 @@ use weights::Weights;
 
 /// Opens a `.cfg`, and the `.weights` that belong to it.
 pub fn open(file: &Path, weights: Option<&Path>) -> Result<ImportedLayers, LayersError> {
-    let text = bytes(file)?;
-    let weights = weights.map(|path| Ok((path, bytes(path)?))).transpose()?;
-    read(&text, weights.as_ref().map(|(path, bytes)| (*path, bytes)))
+    opened(file, weights, read)
 }
 
 /// Imports the contents of a `.cfg`, and those of a `.weights`, whose path is for messages.

@@ -36,6 +36,14 @@ pub enum LayersError {
     /// The language cannot express these layers, or they do not fit together.
     #[error("{0}")]
     Layers(LayerProblems),
+    /// The mean image does not fit.
+    #[error("the mean image `{}`: {reason}", path.display())]
+    Mean {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The weights do not fit.
     #[error("the weights in `{}`: {reason}", path.display())]
     Weights {

@@ -11,4 +11,4 @@ pub(super) use builder::{Builder, Flow};
 pub use error::{LayerProblem, LayerProblems, LayersError};
 pub(super) use functions::{leaky_relu, library};
 pub use imported::ImportedLayers;
-pub(super) use text::{Text, bytes};
+pub(super) use text::{Text, opened};

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::error::{LayerProblem, LayersError};
+use super::imported::ImportedLayers;
 use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::syntax::TextError;
@@ -60,7 +61,16 @@ impl Text {
     }
 }
 
-/// The bytes of a file.
-pub(in super::super) fn bytes(path: &Path) -> Result<Bytes, LayersError> {
+/// Imports the contents of a text, and those of a file of weights, whose path is for messages.
+type Read = fn(&[u8], Option<(&Path, &Bytes)>) -> Result<ImportedLayers, LayersError>;
+
+/// Opens a text, and the file of weights that belongs to it.
+pub(in super::super) fn opened(file: &Path, weights: Option<&Path>, read: Read) -> Result<ImportedLayers, LayersError> {
+    let text = bytes(file)?;
+    let weights = weights.map(|path| Ok((path, bytes(path)?))).transpose()?;
+    read(&text, weights.as_ref().map(|(path, bytes)| (*path, bytes)))
+}
+
+fn bytes(path: &Path) -> Result<Bytes, LayersError> {
     Bytes::map(path).map_err(|source| LayersError::Io { path: path.to_owned(), source })
 }

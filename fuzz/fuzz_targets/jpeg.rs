@@ -1,0 +1,9 @@
+//! JPEG images.
+
+#![no_main]
+
+#[path = "../../tests/common/any_image.rs"]
+#[allow(dead_code)]
+mod any_image;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_image::jpeg(bytes));

@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::args::{Select, data_files, parse_threads, parse_weights, split};
+use super::args::{Select, data_files, parse_threads, parse_weights};
 use super::failure::{Done, Failure};
-use super::open;
+use super::open::{self, Place};
 use super::output::{Out, writable};
 use super::progress::progress;
 use super::train::{checked, datasets};
@@ -16,21 +16,24 @@ use crate::train::{self, calibrate, checkpoint};
 /// Recomputes batch norm statistics as exact averages over training data.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n\n\
+    after_help = "Examples:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n  \
+                  resnetc calibrate-bn runs/resnet20 -o w2.safetensors\n\n\
                   The authors of the paper did this for their published models. The images are not augmented."
 )]
 pub(super) struct Args {
-    /// Source (.resnet); FILE:NETWORK selects one of several networks
+    /// Source (.resnet), or run directory written by `resnetc train`; FILE:NETWORK selects one of several networks, and - reads a
+    /// source from standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file, or those of the
+    /// run]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
-    weights: Weights,
-    /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
+    weights: Option<Weights>,
+    /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy [default: that of the run]
     #[arg(long, value_name = "DATA")]
-    data: String,
+    data: Option<String>,
     /// File to write: the weights with the new statistics
     #[arg(short, long, value_name = "W2.safetensors")]
     output: PathBuf,
@@ -46,10 +49,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (file, select) = split(&args.file, &args.select)?;
-    let (front, checked) = checked(&file, &select, out)?;
-    writable([&*args.output], &[front.files(&checked, &args.weights), data_files(&args.data)].concat())?;
-    let params = open::bind(&checked, &front, Some(&args.weights), out)?;
+    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let of_run = || place.run.as_ref().map(|run| run.data.clone());
+    let Some(spec) = args.data.clone().or_else(of_run) else {
+        return Err(Failure::Usage("--data is required, unless FILE is a run directory".into()));
+    };
+    let (front, mut checked) = checked(&place.file, &place.select, out)?;
+    place.name_classes(&mut checked);
+    let weights = place.weights.as_ref();
+    let read = front.files(&checked, weights.unwrap_or(&Weights::Named));
+    writable([&*args.output], &[read, data_files(&spec)].concat())?;
+    let params = open::bind(&checked, &front, weights, out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
     // statistics of images and network as in inference, with all blocks; nothing is frozen, so that every batch norm sees its batch
@@ -61,7 +71,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         stochastic_depth: 0.0,
         ..checked.network.recipe.clone().unwrap_or_default()
     };
-    let (data, _) = datasets(&checked, &args.data, None, out)?;
+    let (data, _) = datasets(&checked, &spec, None, out)?;
     let mut feed = train::feed(data, &checked, &recipe, threads, true).map_err(Failure::input)?;
     let mut engine = train::calibration_engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
     let batches = args.batches.unwrap_or(u64::MAX);

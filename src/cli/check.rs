@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Format, Select, split};
+use super::args::{Format, Select};
 use super::failure::{Done, Failure};
+use super::open::Place;
 use super::output::{Out, json_line};
 use crate::base::diagnostic::Diagnostic;
 use crate::check::sizes;
@@ -19,7 +20,7 @@ use crate::ir::summary::{Totals, thousands};
                   resnetc check net.resnet --format json"
 )]
 pub(super) struct Args {
-    /// Files to check; - reads standard input
+    /// Files to check, or run directories; - reads standard input
     #[arg(required = true, value_name = "FILE[:NETWORK]")]
     files: Vec<PathBuf>,
     /// Also check that these weights fit: a safetensors, PyTorch or NumPy file
@@ -35,7 +36,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (mut failed, mut networks, mut defined) = (0, 0, 0);
     for path in &args.files {
-        let (file, select) = split(path, &args.select)?;
+        let Place { file, select, .. } = Place::of(path, &args.select, None)?;
         let mut front = match super::open::source(&file) {
             Ok(front) => front,
             Err(Failure::Input(error)) => {
@@ -56,14 +57,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             None if args.weights.is_some() => vec![front.select(None).map_err(Failure::input)?],
             // a network without defaults is checked too if --set gives all of its parameters
             None => {
-                let given = |p: &String| args.select.set.iter().any(|(name, _)| name == p);
+                let given = |p: &String| select.set.iter().any(|(name, _)| name == p);
                 front.networks().into_iter().filter(|n| n.open.iter().all(given)).map(|n| n.name).collect()
             }
         };
         let (mut lines, mut of_weights) = (Vec::new(), Vec::new());
         for name in &names {
             networks += 1;
-            let Some(checked) = front.check(name, &args.select.set) else { continue };
+            let Some(checked) = front.check(name, &select.set) else { continue };
             let totals = Totals::of(&checked);
             let sizes = sizes(&checked);
             let macs = totals.macs.map_or(String::new(), |n| format!(", {} multiply-adds", thousands(n)));

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
+use super::args::{Format, Planning, Select, parse_threads, parse_weights};
 use super::failure::{Done, Failure};
 use super::measure;
-use super::open;
+use super::open::{self, Place};
 use super::output::{Out, writable};
 use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
@@ -26,9 +26,11 @@ const FREE_SIZE: usize = 224;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc compile models/resnet.resnet --network resnet50 --emit graph\n  \
                   resnetc compile net.resnet --weights net.pth -o net.rnx\n  \
+                  resnetc compile runs/resnet20 -o resnet20.rnx\n  \
                   resnetc compile net.resnet --emit dot | dot -Tsvg > net.svg")]
 pub(super) struct Args {
-    /// Source file (.resnet); FILE:NETWORK selects one of several networks
+    /// Source (.resnet), or run directory written by `resnetc train`; FILE:NETWORK selects one of several networks, and - reads a
+    /// source from standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -76,8 +78,8 @@ enum Emit {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (file, select) = split(&args.file, &args.select)?;
-    let mut front = open::source(&file)?;
+    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let mut front = open::source(&place.file)?;
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };
         let (tree, diags) = syntax::parse(id, &file.text);
@@ -85,8 +87,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         out.diagnostics(&diags, &front.sources, Format::Text)?;
         return if diags.iter().any(|d| d.is_error()) { Err(Failure::Said) } else { Ok(()) };
     }
-    let checked = open::check(&mut front, &select, out)?;
-    let read = front.files(&checked, args.weights.as_ref().unwrap_or(&Weights::Named));
+    let checked = place.check(&mut front, out)?;
+    let read = front.files(&checked, place.weights.as_ref().unwrap_or(&Weights::Named));
     writable(args.output.as_deref(), &read)?;
     let options = DumpOptions { fold: args.fold };
     match args.emit {
@@ -100,15 +102,15 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             let plan = plan::plan(&passes::inference(Canonical::from(checked)), &options, &settings).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }
-        Some(Emit::Ast) | None => artifact(args, &checked, &front, out),
+        Some(Emit::Ast) | None => artifact(args, &place, &checked, &front, out),
     }
 }
 
 /// Writes the artifact. Without `-o`, only checks the network and, if given, the weights.
-fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> Done {
+fn artifact(args: &Args, place: &Place, checked: &Checked, front: &Frontend, out: &mut Out) -> Done {
     let Some(path) = &args.output else {
         if args.weights.is_some() {
-            open::bind(checked, front, args.weights.as_ref(), out)?;
+            open::bind(checked, front, place.weights.as_ref(), out)?;
             return out.line("the weights fit; write an artifact with -o");
         }
         return out.line(format_args!(
@@ -116,7 +118,7 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
             checked.network.name
         ));
     };
-    let params = open::bind(checked, front, args.weights.as_ref(), out)?;
+    let params = open::bind(checked, front, place.weights.as_ref(), out)?;
     let model = Model::new(checked.clone(), params.clone()).map_err(Failure::input)?;
     let mut model = model.with_settings(args.planning.apply(&Settings::default()));
     if args.tune {

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use super::failure::{Done, Failure};
 use super::output::{Out, save, writable};
 use crate::base::tensor::Tensor;
+use crate::data::Published;
 use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::layer_list::ImportedLayers;
 use crate::formats::{caffe, darknet, onnx, safetensors};
-use crate::ir::{Channels, Graph, Preprocess, imagenet};
+use crate::ir::{Channels, Graph, Op, Preprocess, Resampling, Shape, imagenet};
 
 /// Imports an ONNX file, or a network of Caffe or Darknet, as readable source and a weight file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc import net.onnx -o net.resnet --weights-out net.safetensors\n  \
                   resnetc import deploy.prototxt --weights net.caffemodel -o net.resnet --weights-out net.safetensors\n  \
                   resnetc import darknet53.cfg --weights darknet53.weights -o net.resnet --weights-out net.safetensors\n  \
+                  resnetc import resnet50.onnx --preprocess timm:resnet50.a1_in1k -o resnet50.resnet --weights-out resnet50.safetensors\n  \
                   resnetc check net.resnet && resnetc run net.resnet photo.jpg")]
 pub(super) struct Args {
     /// ONNX file, Caffe's `.prototxt`, or Darknet's `.cfg`
@@ -42,6 +44,10 @@ pub(super) struct Args {
     /// Keep the names of the file's tensors, so that the state dict that it was exported from can be loaded
     #[arg(long)]
     keep_names: bool,
+    /// How images are prepared: imagenet for torchvision's evaluation of its ResNets, timm:NAME as timm evaluates these weights, none
+    /// for values from 0 to 1 [default: as the file says]
+    #[arg(long, value_name = "imagenet|timm:NAME|none")]
+    preprocess: Option<Published>,
 }
 
 /// What a file has, of whatever format.
@@ -112,7 +118,10 @@ fn open(args: &Args) -> Result<Imported, Failure> {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let imported = open(args)?;
+    let mut imported = open(args)?;
+    if let Some(how) = &args.preprocess {
+        imported.preprocess = Some(how.preprocess(&input(&imported.graph)).map_err(Failure::input)?);
+    }
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| args.output.as_deref().and_then(stem)).or_else(|| stem(&args.file));
     let file = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -153,6 +162,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         out.note(format_args!("note: {note}"));
     }
     Ok(())
+}
+
+/// The shape of the first input.
+fn input(graph: &Graph) -> Shape {
+    match graph.inputs().first().map(|&id| &graph.node(id).op) {
+        Some(Op::Input(shape)) => shape.clone(),
+        _ => Shape::Unknown,
+    }
 }
 
 /// Adds a `weights` line, so that the source runs as it is; the path is relative if the weights are in the source's folder or below.
@@ -200,12 +217,18 @@ fn preprocess(how: &Preprocess) -> String {
     let mut keys = Vec::new();
     keys.extend(how.resize.map(|n| format!("resize: {n}")));
     keys.extend(how.crop.map(|[h, w]| if h == w { format!("crop: {h}") } else { format!("crop: {h}x{w}") }));
+    if how.interpolation != Resampling::default() {
+        keys.push(format!("interpolation: {}", how.interpolation.word()));
+    }
     keys.push(match how.channels {
         Channels::Rgb => "channels: rgb".to_owned(),
         Channels::Bgr => "channels: bgr".to_owned(),
         Channels::Gray => "channels: gray".to_owned(),
     });
-    keys.push(format!("mean: {:?}, std: {:?}", how.mean, how.std));
+    // what is left out is 0 and 1
+    if how.mean.iter().any(|&mean| mean != 0.0) || how.std.iter().any(|&std| std != 1.0) {
+        keys.push(format!("mean: {:?}, std: {:?}", how.mean, how.std));
+    }
     format!("  preprocess {{ {} }}\n", keys.join(", "))
 }
 

@@ -32,12 +32,14 @@ mod train;
 mod verify;
 mod view;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::base::render;
 use crate::elaborate::foreign;
 use failure::Failure;
 use output::Out;
@@ -120,19 +122,48 @@ fn former_word(error: &clap::Error) -> Option<(String, &'static str)> {
     })
 }
 
+/// The process's arguments. `-:NETWORK`, a network of standard input, would be read as an option: it gets another name.
+fn arguments() -> Vec<OsString> {
+    let named = |text: &str| text.strip_prefix("-:").map(|network| OsString::from(format!("{}:{network}", open::STDIN[1])));
+    std::env::args_os().map(|arg| arg.to_str().and_then(named).unwrap_or(arg)).collect()
+}
+
+/// Whether the arguments, which may not be valid, ask for messages in JSON.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let pair = args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    pair || args.iter().any(|arg| arg == "--format=json")
+}
+
+/// A usage error as a line of JSON. Its message is what the text begins with; the rest are tips and the usage.
+fn usage_line(text: &str) -> String {
+    let text = text.trim_end();
+    let whole = text.strip_prefix("error: ").unwrap_or(text);
+    let message: Vec<&str> = whole.split("\n\n").next().unwrap_or(whole).lines().map(str::trim).collect();
+    render::json_message("error", &message.join(" "), text)
+}
+
 /// Runs the command given by the process's arguments, and returns its exit code: 0 success, 1 invalid input, 2 usage error,
 /// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
-    let matches = match Cli::command().try_get_matches() {
+    let given = arguments();
+    let json = asks_for_json(&given);
+    let matches = match Cli::command().try_get_matches_from(given) {
         Ok(matches) => matches,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
             if let Some((word, own)) = former_word(&error) {
-                let _ = writeln!(std::io::stderr(), "error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
+                let text = format!("error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
+                let _ = match json {
+                    true => writeln!(std::io::stderr(), "{}", usage_line(&text)),
+                    false => writeln!(std::io::stderr(), "{text}"),
+                };
                 return ExitCode::from(code);
             }
             // standard error is closed: nothing can be reported
-            let _ = error.print();
+            let _ = match json && code == 2 {
+                true => writeln!(std::io::stderr(), "{}", usage_line(&error.to_string())),
+                false => error.print(),
+            };
             return ExitCode::from(code);
         }
     };

@@ -22,8 +22,61 @@ use crate::runtime::{Model, ParamStore, Session, SessionOptions};
 use crate::syntax::MAX_SOURCE;
 use crate::train::RunDir;
 
-/// The file that stands for standard input.
-pub(super) const STDIN: &str = "-";
+/// The files that stand for standard input: what is written, and what `-:NETWORK` becomes, which would else be an option.
+pub(super) const STDIN: [&str; 2] = ["-", "<stdin>"];
+
+/// Whether a file stands for standard input.
+pub(super) fn is_stdin(file: &Path) -> bool {
+    STDIN.iter().any(|name| file == Path::new(name))
+}
+
+/// What FILE means: a source or an artifact, with the network; of a run, the copy of its source, its settings and its weights.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub file: PathBuf,
+    pub select: Select,
+    /// The weights that are given, or else those of the run.
+    pub weights: Option<Weights>,
+    pub run: Option<About>,
+}
+
+impl Place {
+    /// Splits FILE:NETWORK, and reads what a run says about itself. A run that has ended has weights, an earlier one a checkpoint.
+    pub fn of(file: &Path, select: &Select, weights: Option<&Weights>) -> Result<Place, Failure> {
+        let (file, select) = if file.is_dir() { (file.to_path_buf(), select.clone()) } else { split(file, select)? };
+        if !file.is_dir() {
+            return Ok(Place { file, select, weights: weights.cloned(), run: None });
+        }
+        let dir = RunDir::new(&file);
+        let mut run = About::read(&dir)?;
+        if let Some(name) = select.network.as_ref().filter(|name| **name != run.network) {
+            let path = file.display();
+            return Err(Failure::Usage(format!("`{path}` is a run of network `{}`, not of `{name}`", run.network)));
+        }
+        run.set(&select.set);
+        let own = || [dir.weights(), dir.checkpoint()].into_iter().find(|path| path.exists()).map(Weights::File);
+        Ok(Place {
+            file: run.source(&dir),
+            select: Select { network: Some(run.network.clone()), set: run.set.clone() },
+            weights: weights.cloned().or_else(own),
+            run: Some(run),
+        })
+    }
+
+    /// The checked network of a source; its diagnostics are shown. The classes of a run's data name those of the network.
+    pub fn check(&self, front: &mut Frontend, out: &mut Out) -> Result<Checked, Failure> {
+        let mut checked = check(front, &self.select, out)?;
+        self.name_classes(&mut checked);
+        Ok(checked)
+    }
+
+    /// Gives the network the names of the classes in the run's data, if it has none of its own.
+    pub fn name_classes(&self, checked: &mut Checked) {
+        if let Some(run) = &self.run {
+            run.name_classes(checked);
+        }
+    }
+}
 
 /// Options that select a model and how it runs.
 #[derive(Clone, Debug, Args)]
@@ -54,30 +107,8 @@ impl ModelArgs {
         if self.run.is_some() {
             return Ok(self.clone());
         }
-        if self.file.is_dir() {
-            return self.of_run();
-        }
-        let (file, select) = split(&self.file, &self.select)?;
-        Ok(ModelArgs { file, select, ..self.clone() })
-    }
-
-    /// The network of a run, with the weights at its end, or those of its checkpoint while it is not finished.
-    fn of_run(&self) -> Result<ModelArgs, Failure> {
-        let dir = RunDir::new(&self.file);
-        let mut run = About::read(&dir)?;
-        if let Some(name) = self.select.network.as_ref().filter(|name| **name != run.network) {
-            let path = self.file.display();
-            return Err(Failure::Usage(format!("`{path}` is a run of network `{}`, not of `{name}`", run.network)));
-        }
-        run.set(&self.select.set);
-        let weights = [dir.weights(), dir.checkpoint()].into_iter().find(|path| path.exists()).map(Weights::File);
-        Ok(ModelArgs {
-            file: run.source(&dir),
-            select: Select { network: Some(run.network.clone()), set: run.set.clone() },
-            weights: self.weights.clone().or(weights),
-            run: Some(run),
-            ..self.clone()
-        })
+        let Place { file, select, weights, run } = Place::of(&self.file, &self.select, self.weights.as_ref())?;
+        Ok(ModelArgs { file, select, weights, run, ..self.clone() })
     }
 
     /// The model. Errors in the file or its weights are shown.
@@ -181,8 +212,8 @@ fn stdin() -> Result<&'static str, Failure> {
 
 /// Loads a source and the files that it uses. The error for a file of another kind names that kind and what to do.
 pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
-    if path == Path::new(STDIN) {
-        return Ok(Frontend::text("<stdin>", stdin()?));
+    if is_stdin(path) {
+        return Ok(Frontend::text(STDIN[1], stdin()?));
     }
     Frontend::open(path).map_err(|error| match (&error, kind::of_source(path)) {
         (ReadError::TooLarge { .. } | ReadError::NotText { .. }, Some(found)) => {

@@ -1,9 +1,12 @@
 //! `resnetc summary`
 
+use std::path::Path;
+
 use serde::Serialize;
 
-use super::args::{Format, parse_named, parse_set};
+use super::args::{Format, Select, parse_set};
 use super::failure::{Done, Failure};
+use super::open::Place;
 use super::output::Out;
 use super::table::table;
 use crate::driver::Frontend;
@@ -18,7 +21,7 @@ use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
                   resnetc summary models/fashion.resnet --format json"
 )]
 pub(super) struct Args {
-    /// Source files; all networks of a file are compared unless one is selected
+    /// Sources (.resnet) or run directories; all networks of a file are compared unless one is selected, and - reads standard input
     #[arg(required = true, value_name = "FILE[:NETWORK]")]
     files: Vec<String>,
     /// Network to show, if a file defines several; may be repeated
@@ -54,10 +57,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut found = vec![false; args.network.len()];
     let mut failed = false;
     for text in &args.files {
-        let (path, named) = parse_named(text);
+        let given = Select { network: None, set: args.set.clone() };
+        let Place { file: path, select, .. } = Place::of(Path::new(text), &given, None)?;
         let mut front = super::open::source(&path)?;
-        for name in names(args, &front, named.as_deref(), &mut found)? {
-            if let Some(checked) = front.inspect(&name, &args.set) {
+        for name in names(args, &front, select.network.as_deref(), &mut found)? {
+            if let Some(checked) = front.inspect(&name, &select.set) {
                 list.push(Entry { file: path.display().to_string(), checked });
             }
         }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{Pixels, resize};
-use crate::ir::{Channels, Dim, Preprocess, Shape};
+use crate::ir::{Channels, Dim, Preprocess, Resampling, Shape};
 
 /// The largest width or height after resizing.
 const MAX_SIDE: usize = 1 << 16;
@@ -76,7 +76,15 @@ pub enum PrepareError {
 /// The preprocessing of a network without `preprocess`: values from 0 to 1; gray for one channel, RGB for three.
 pub fn default_preprocess(channels: usize) -> Preprocess {
     let (order, n) = if channels == 1 { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
-    Preprocess { resize: None, crop: None, channels: order, mean: vec![0.0; n], std: vec![1.0; n], mean_from: None }
+    Preprocess {
+        resize: None,
+        crop: None,
+        interpolation: Resampling::Bilinear,
+        channels: order,
+        mean: vec![0.0; n],
+        std: vec![1.0; n],
+        mean_from: None,
+    }
 }
 
 /// Preprocesses an image for an input of shape `channels x height x width`, where height and width may be free. Returns the values, channel by
@@ -123,9 +131,9 @@ pub(super) fn crop_size(how: &Preprocess, fixed: Option<(usize, usize)>) -> Opti
 /// The resizing step of [`fit`].
 pub(super) fn resized(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
     match (how.resize, how.crop, fixed) {
-        (Some(size), ..) => shorter_side(image, size),
+        (Some(size), ..) => shorter_side(image, size, how.interpolation),
         (None, None, Some((height, width))) if (image.height, image.width) != (height, width) => {
-            Ok(resize(&image, height, width))
+            Ok(resize(&image, height, width, how.interpolation))
         }
         (None, ..) => Ok(image),
     }
@@ -153,9 +161,9 @@ pub(super) fn shorter_side_size([height, width]: [usize; 2], size: usize) -> Res
 }
 
 /// Resizes the shorter side to `size` pixels.
-pub(super) fn shorter_side(image: Pixels, size: usize) -> Result<Pixels, PrepareError> {
+pub(super) fn shorter_side(image: Pixels, size: usize, by: Resampling) -> Result<Pixels, PrepareError> {
     let [height, width] = shorter_side_size([image.height, image.width], size)?;
-    Ok(if (height, width) == (image.height, image.width) { image } else { resize(&image, height, width) })
+    Ok(if (height, width) == (image.height, image.width) { image } else { resize(&image, height, width, by) })
 }
 
 /// Fails if the preprocessing has a per-pixel mean with another number of values.

@@ -132,13 +132,13 @@ impl Transform {
                     }
                 }
                 Augment::ScaleJitter { min, max, crop } => {
-                    image = shorter_side(image, min + rng.below(max - min + 1))?;
+                    image = shorter_side(image, min + rng.below(max - min + 1), self.how.interpolation)?;
                     let [top, left] = random_position([image.height, image.width], crop, rng);
                     image = image.crop(top, left, crop[0], crop[1]);
                 }
                 Augment::RandomResizedCrop { size: [height, width], scale, ratio } => {
                     let [top, left, h, w] = random_rectangle([image.height, image.width], scale, ratio, rng);
-                    image = resize(&image.crop(top as i64, left as i64, h, w), height, width);
+                    image = resize(&image.crop(top as i64, left as i64, h, w), height, width, self.how.interpolation);
                 }
                 Augment::ColorJitter { brightness, contrast, saturation } => {
                     jitter(&mut image, [brightness, contrast, saturation], rng);
@@ -301,7 +301,7 @@ mod tests {
     use super::super::packed::{Packed, PackedFile, RecordLayout};
     use super::super::prepare;
     use super::*;
-    use crate::ir::Axis;
+    use crate::ir::{Axis, Resampling};
 
     /// A dataset with one image of 4 x 6 pixels, with bytes 1, 2, 3, ….
     fn images(channels: usize) -> Packed {
@@ -357,6 +357,7 @@ mod tests {
         let how = Preprocess {
             resize: Some(5),
             crop: Some([3, 4]),
+            interpolation: Resampling::Bilinear,
             channels: Channels::Bgr,
             mean: vec![0.1, 0.2, 0.3],
             std: vec![0.5, 0.6, 0.7],

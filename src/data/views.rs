@@ -84,7 +84,7 @@ impl Views {
                     if self.crop == Crop::Whole {
                         check_pixels(Some(scale), &image)?;
                     }
-                    add(shorter_side(image.clone(), scale)?)?;
+                    add(shorter_side(image.clone(), scale, how.interpolation)?)?;
                 }
             }
         }

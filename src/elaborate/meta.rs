@@ -13,7 +13,7 @@ use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess};
+use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess, Resampling};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Stmt, StmtKind};
 
 /// The maximum number of class names.
@@ -225,9 +225,16 @@ fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Optio
 }
 
 fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
-    const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
-    let mut out =
-        Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new(), mean_from: None };
+    const KEYS: [&str; 6] = ["resize", "crop", "interpolation", "channels", "mean", "std"];
+    let mut out = Preprocess {
+        resize: None,
+        crop: None,
+        interpolation: Resampling::default(),
+        channels: Channels::Rgb,
+        mean: Vec::new(),
+        std: Vec::new(),
+        mean_from: None,
+    };
     let errors = count_errors(eval.diags);
     for arg in eval.args(args, env) {
         let Some((key, key_span)) = &arg.key else {
@@ -246,6 +253,9 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
             ("crop", Value::Size(h, w)) if (1..=65_536).contains(h) && (1..=65_536).contains(w) => {
                 out.crop = Some([*h as usize, *w as usize])
             }
+            ("interpolation", Value::Word(word)) if Resampling::ALL.iter().any(|by| **word == *by.word()) => {
+                out.interpolation = Resampling::ALL.into_iter().find(|by| **word == *by.word()).unwrap_or_default();
+            }
             ("channels", Value::Word(word)) if **word == *"rgb" => out.channels = Channels::Rgb,
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
@@ -262,6 +272,7 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
                 let takes = match name {
                     "resize" => "pixels, 1 to 65536",
                     "crop" => "a size in pixels, 1 to 65536",
+                    "interpolation" => "`bilinear` or `bicubic`",
                     "channels" => "`rgb`, `bgr` or `gray`",
                     "mean" => "a list of numbers, one per channel, or a file with an array of the input's shape",
                     _ => "a list of numbers, one per channel",

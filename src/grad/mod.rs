@@ -8,6 +8,7 @@ mod channel_conv;
 mod conv_transpose;
 mod elementwise;
 mod error;
+mod kept_stats;
 mod layers;
 mod norm;
 mod reduce;
@@ -50,6 +51,8 @@ pub struct GradOptions {
     pub stochastic_depth: f64,
     /// Frozen parameters and layers, by name or by a prefix up to a dot (`layer1`).
     pub frozen: Vec<String>,
+    /// Whether the batch norms of frozen layers keep their running statistics, and normalize with them as in inference.
+    pub keep_stats: bool,
     /// Computes only the loss, scores and batch statistics, without gradients.
     pub forward_only: bool,
 }
@@ -228,6 +231,7 @@ impl<'a> Differentiation<'a> {
         for id in self.order.clone() {
             let node = self.network.graph().node(id);
             match node.op {
+                Op::BatchNorm(norm) if self.keeps_stats(&node.name) => self.keep_stats(id, norm),
                 Op::BatchNorm(norm) => {
                     let name = node.name.clone();
                     let x = self.operand(id, 0)?;

@@ -38,7 +38,9 @@ pub use elementwise::{Broadcast, Elementwise, Number, Operand};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
 pub use infer::{ShapeError, infer, infer_shape};
 pub use naming::{LayerNumbers, is_within};
-pub use network::{Channels, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
+pub use network::{
+    Channels, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Resampling, Shortcut, ShortcutUse, Stage,
+};
 pub use op::Op;
 pub use ops::{Arity, AttrValue, Attributes, Schema};
 pub use params::{FilterAxis, Param, ParamRole, ParamSource};

@@ -18,6 +18,30 @@ pub enum Channels {
     Gray,
 }
 
+/// How values between pixels are computed when an image is resized: a filter of PIL, which is scaled with the reduction (antialiasing).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resampling {
+    /// A triangle, over 2 pixels: torchvision's default.
+    #[default]
+    Bilinear,
+    /// Keys' cubic with a = -0.5, over 4 pixels: what most of timm's weights are evaluated with.
+    Bicubic,
+}
+
+impl Resampling {
+    /// All of them.
+    pub const ALL: [Resampling; 2] = [Resampling::Bilinear, Resampling::Bicubic];
+
+    /// Its word in the language, as in torchvision and timm.
+    pub fn word(self) -> &'static str {
+        match self {
+            Resampling::Bilinear => "bilinear",
+            Resampling::Bicubic => "bicubic",
+        }
+    }
+}
+
 /// From a decoded image to the input: resize the shorter side, crop the center, scale to 0..1, subtract mean, divide by std.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
@@ -25,6 +49,9 @@ pub struct Preprocess {
     pub resize: Option<usize>,
     /// Height and width of the center crop; `None` crops to the input's size (or not at all if that is free).
     pub crop: Option<[usize; 2]>,
+    /// How images are resized.
+    #[serde(default)]
+    pub interpolation: Resampling,
     /// Channel order.
     pub channels: Channels,
     /// Mean of values in 0..1: one per channel, or one per value of the input.

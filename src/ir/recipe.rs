@@ -19,8 +19,10 @@ pub struct Recipe {
     /// A file from which parameters are initialized.
     pub from: Option<WeightsFrom>,
     /// Full names of layers and scopes whose parameters are frozen. Their norms still update their running statistics, as under
-    /// PyTorch's `requires_grad_(False)`.
+    /// PyTorch's `requires_grad_(False)`, unless these are frozen too.
     pub freeze: Vec<String>,
+    /// Whether the batch norms of frozen layers keep their running statistics and normalize with them, as in PyTorch's `eval()`.
+    pub freeze_running_stats: bool,
     /// The optimizer.
     pub optimizer: Sgd,
     /// Samples per batch; at least 1.
@@ -63,6 +65,7 @@ impl Default for Recipe {
             zero_init_residual: false,
             from: None,
             freeze: Vec::new(),
+            freeze_running_stats: false,
             optimizer: Sgd::default(),
             batch: 128,
             accumulate: 1,

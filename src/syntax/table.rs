@@ -314,7 +314,8 @@ pub const TABLE: &[Row] = &[
     (&["preprocess"], &["size"], Ours("resize")),
     (&["preprocess"], &["centercrop"], Ours("crop")),
     (&["preprocess"], &["normalize", "totensor", "rescale", "scale", "meanfile", "meanvalue"], Nothing("write `mean: […], std: […]`, of values from 0 to 1")),
-    (&["preprocess"], &["interpolation", "antialias", "maxsize"], Nothing("images are resized as PIL does, bilinear and antialiased: leave this out")),
+    (&["preprocess"], &["resample", "interpolationmode", "filter"], Ours("interpolation")),
+    (&["preprocess"], &["antialias", "maxsize"], Nothing("images are resized as PIL does, antialiased: leave this out")),
     // -------------------------------------------------------------------------------------------------- stages and shortcuts
     (&["stage"], &["planes", "outchannels", "channels", "width", "numfilters"], Ours("filters")),
     (&["stage"], &["stride", "strides"], Nothing("write `map: halve`: the stage's first block then has stride 2")),

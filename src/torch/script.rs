@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::error::TorchError;
 use super::names::quoted;
-use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnError, Op, Preprocess, Recipe, Schedule, imagenet};
+use crate::ir::{
+    Augment, Channels, Checked, Count, Init, NodeId, OnError, Op, Preprocess, Recipe, Resampling, Schedule, imagenet,
+};
 
 /// The script's template, with conditional lines and placeholders.
 const TEMPLATE: &str = include_str!("train.py.in");
@@ -87,6 +89,7 @@ impl Fill {
         self.when("skip", recipe.on_error == OnError::Skip);
         self.when("freeze", !recipe.freeze.is_empty());
         self.set("freeze", &list(&recipe.freeze));
+        self.when("keep_stats", recipe.freeze_running_stats && !recipe.freeze.is_empty());
         self.when("from", recipe.from.is_some());
         if let Some(from) = &recipe.from {
             self.set("from", &quoted(&from.path.to_string_lossy()));
@@ -226,6 +229,7 @@ impl Fill {
         let default = Preprocess {
             resize: None,
             crop: None,
+            interpolation: Resampling::Bilinear,
             channels: if channels == 1 { Channels::Gray } else { Channels::Rgb },
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
@@ -249,9 +253,10 @@ impl Fill {
         let convert = if how.channels == Channels::Gray { "v2.Grayscale()," } else { "" };
         self.set("convert", &if convert.is_empty() { String::new() } else { format!("{indent}{convert}") });
         let [h, w] = how.crop.unwrap_or([height, width]);
+        let by = interpolation(how.interpolation);
         let fit = match how.resize {
-            Some(side) => format!("v2.Resize({side}), v2.CenterCrop(({h}, {w}))"),
-            None => "v2.Resize(SIZE)".to_owned(),
+            Some(side) => format!("v2.Resize({side}{by}), v2.CenterCrop(({h}, {w}))"),
+            None => format!("v2.Resize(SIZE{by})"),
         };
         self.set("fit", &fit);
         let mut lines: Vec<String> = Vec::new();
@@ -265,11 +270,11 @@ impl Fill {
         let (mut late, mut last) = (Vec::new(), Vec::new());
         for augment in &recipe.augment {
             match augment {
-                Augment::Lighting { .. } => late.extend(change(augment)),
-                Augment::Cutout { .. } => last.extend(change(augment)),
+                Augment::Lighting { .. } => late.extend(change(augment, by)),
+                Augment::Cutout { .. } => last.extend(change(augment, by)),
                 // with a per-pixel mean, it is subtracted first, as in the paper, so that padding is 0
-                _ if how.mean_image().is_some() => last.extend(change(augment)),
-                _ => lines.extend(change(augment)),
+                _ if how.mean_image().is_some() => last.extend(change(augment, by)),
+                _ => lines.extend(change(augment, by)),
             }
         }
         lines.push("v2.ToImage(),".to_owned());
@@ -323,18 +328,26 @@ impl Fill {
     }
 }
 
-/// An augmentation as a torchvision transform.
-fn change(augment: &Augment) -> Vec<String> {
+/// The argument of a transform that resizes; none for its default.
+fn interpolation(by: Resampling) -> &'static str {
+    match by {
+        Resampling::Bilinear => "",
+        Resampling::Bicubic => ", interpolation=v2.InterpolationMode.BICUBIC",
+    }
+}
+
+/// An augmentation as a torchvision transform; `by` is the argument of those that resize.
+fn change(augment: &Augment, by: &str) -> Vec<String> {
     match augment {
         Augment::PadCrop { pad: 0, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w})),")],
         Augment::PadCrop { pad, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w}), padding={pad}),")],
         Augment::Flip { probability } => vec![format!("v2.RandomHorizontalFlip({}),", shortest(*probability))],
         Augment::ScaleJitter { min, max, crop: [h, w] } => {
-            vec![format!("v2.RandomShortestSize(list(range({min}, {}))),", max + 1), format!("v2.RandomCrop(({h}, {w})),")]
+            vec![format!("v2.RandomShortestSize(list(range({min}, {})){by}),", max + 1), format!("v2.RandomCrop(({h}, {w})),")]
         }
         Augment::RandomResizedCrop { size: [h, w], scale, ratio } => {
             let pair = |[a, b]: [f32; 2]| format!("({}, {})", shortest(a), shortest(b));
-            vec![format!("v2.RandomResizedCrop(({h}, {w}), scale={}, ratio={}),", pair(*scale), pair(*ratio))]
+            vec![format!("v2.RandomResizedCrop(({h}, {w}), scale={}, ratio={}{by}),", pair(*scale), pair(*ratio))]
         }
         Augment::Lighting { deviation } => vec![format!("Lighting({}),", shortest(*deviation))],
         Augment::ColorJitter { brightness, contrast, saturation } => {
@@ -349,7 +362,7 @@ fn change(augment: &Augment) -> Vec<String> {
 fn array_transform(augment: &Augment) -> Option<String> {
     match augment {
         Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {
-            Some(change(augment).concat().trim_end_matches(',').to_owned())
+            Some(change(augment, "").concat().trim_end_matches(',').to_owned())
         }
         Augment::ScaleJitter { .. }
         | Augment::RandomResizedCrop { .. }

@@ -109,7 +109,9 @@ impl GraphEngine {
                 params.push(TrainedParam { name, role, layer, shape, values, gradient });
             }
         }
-        let names = params.iter().map(|p: &TrainedParam| (p.name.clone(), p.values.len())).collect();
+        // frozen norms may read their running statistics
+        let kept = running_stats.iter().map(|s: &RunningStat| (s.name.clone(), s.values.len()));
+        let names = params.iter().map(|p: &TrainedParam| (p.name.clone(), p.values.len())).chain(kept).collect();
         let settings = Settings { precise: options.precise, winograd_f2_only: true, ..Settings::default() };
         let step = TrainSession::new(joint, names, settings, options.session)?;
         Ok(GraphEngine { network, step, options, params, sources, running_stats, norms, cleared: true, inference: None })
@@ -141,7 +143,8 @@ impl GraphEngine {
     ) -> Result<T, TrainError> {
         let images = self.check_batch(batch)?;
         let labels: Vec<f32> = batch.labels.iter().map(|&label| label as f32).collect();
-        let params: Vec<&[f32]> = self.params.iter().map(|p| &p.values[..]).collect();
+        let kept = self.running_stats.iter().map(|s| &s.values[..]);
+        let params: Vec<&[f32]> = self.params.iter().map(|p| &p.values[..]).chain(kept).collect();
         let noise = [self.options.seed, step];
         let inputs = StepInputs { batch: labels.len(), inputs: &[&images, &labels], params: &params, noise };
         Ok(run(&mut self.step, &inputs)?)

@@ -40,6 +40,7 @@ fn make(
         smoothing: recipe.loss.label_smoothing,
         auxiliary: recipe.loss.auxiliary,
         frozen: recipe.freeze.clone(),
+        keep_stats: recipe.freeze_running_stats,
         stochastic_depth: recipe.stochastic_depth,
         forward_only,
     };

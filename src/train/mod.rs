@@ -14,6 +14,7 @@ pub mod init;
 mod loader;
 pub mod log;
 mod make;
+mod plot;
 pub mod report;
 mod run;
 mod sanity;

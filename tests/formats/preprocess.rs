@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use resnetc::internal::data::{Pixels, load, prepare, resize};
 use resnetc::internal::formats::npy;
-use resnetc::internal::ir::{Channels, Preprocess, Shape};
+use resnetc::internal::ir::{Channels, Preprocess, Resampling, Shape};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from("tests/fixtures/preprocess").join(name)
@@ -20,23 +20,26 @@ fn picture() -> Pixels {
 fn resizing_is_pils() {
     let picture = picture();
     assert_eq!((picture.width, picture.height), (45, 31));
-    for size in [12, 24, 50] {
-        let expected = load(&fixture(&format!("resize-{size}.png"))).unwrap();
+    let ways = [(Resampling::Bilinear, ""), (Resampling::Bicubic, "-bicubic")];
+    for (size, (by, how)) in [12, 24, 50].into_iter().flat_map(|size| ways.map(|way| (size, way))) {
+        let expected = load(&fixture(&format!("resize-{size}{how}.png"))).unwrap();
         assert_eq!(expected.height, size);
         // the longer side is cut to whole pixels
         assert_eq!(expected.width, size * 45 / 31);
-        assert!(resize(&picture, expected.height, expected.width) == expected, "{size}");
+        assert!(resize(&picture, expected.height, expected.width, by) == expected, "{size}{how}");
     }
 }
 
 /// The whole way: an odd rest at the crop's sides, no rest, and a crop that is larger than the image.
 #[test]
 fn inputs_are_torchvisions() {
-    for (size, crop) in [(24, 15), (18, 18), (20, 26)] {
-        let expected = npy::read(&fixture(&format!("resize-{size}-crop-{crop}.npy"))).unwrap();
+    let (linear, cubic) = ((Resampling::Bilinear, ""), (Resampling::Bicubic, "-bicubic"));
+    for (size, crop, (by, how)) in [(24, 15, linear), (18, 18, linear), (20, 26, linear), (24, 15, cubic)] {
+        let expected = npy::read(&fixture(&format!("resize-{size}-crop-{crop}{how}.npy"))).unwrap();
         let how = Preprocess {
             resize: Some(size),
             crop: Some([crop; 2]),
+            interpolation: by,
             channels: Channels::Rgb,
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
@@ -119,7 +122,7 @@ fn resizing_is_pils_at_any_sizes() {
         });
         let data = noise.take(height * width * channels).collect();
         let image = Pixels { width, height, channels, data }.crop(top as i64, left as i64, h, w);
-        let resized = resize(&image, to_height, to_width);
+        let resized = resize(&image, to_height, to_width, Resampling::Bilinear);
         assert_eq!(crc32fast::hash(&resized.data), crc as u32, "{line}");
         count += 1;
         down_first += usize::from(h > to_height && h as i64 - to_height as i64 > 2 * (w as i64 - to_width as i64));

@@ -32,9 +32,9 @@ def photos():
         yield pathlib.Path(spec.origin).parent / rest
 
 
-def transform(resize, crop):
-    """What torchvision's models are evaluated with."""
-    return T.Compose([T.Resize(resize), T.CenterCrop(crop), T.ToTensor(), T.Normalize(MEAN, STD)])
+def transform(resize, crop, by=T.InterpolationMode.BILINEAR):
+    """What torchvision's models are evaluated with; timm's with bicubic interpolation."""
+    return T.Compose([T.Resize(resize, by), T.CenterCrop(crop), T.ToTensor(), T.Normalize(MEAN, STD)])
 
 
 def prepared(resnetc, source, image):
@@ -86,7 +86,7 @@ def made_up():
     y, x = np.mgrid[:31, :45]
     planes = [x * 255 // 44, y * 255 // 30, np.where(x + 2 * y > 50, 230, 20)]
     image = np.stack(planes, -1) + rng.integers(-20, 21, (31, 45, 3))
-    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(image.clip(0, 255).astype(np.uint8))
 
 
 def fixtures(out):
@@ -95,8 +95,10 @@ def fixtures(out):
     image.save(out / "picture.png", optimize=True)
     for size in (12, 24, 50):
         T.Resize(size)(image).save(out / f"resize-{size}.png", optimize=True)
+        T.Resize(size, T.InterpolationMode.BICUBIC)(image).save(out / f"resize-{size}-bicubic.png", optimize=True)
     for resize, crop in ((24, 15), (18, 18), (20, 26)):
         np.save(out / f"resize-{resize}-crop-{crop}.npy", transform(resize, crop)(image).numpy())
+    np.save(out / "resize-24-crop-15-bicubic.npy", transform(24, 15, T.InterpolationMode.BICUBIC)(image).numpy())
 
 
 if __name__ == "__main__":

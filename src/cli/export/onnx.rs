@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::args::{Select, parse_weights, split};
+use super::super::args::{Select, parse_weights};
 use super::super::failure::{Done, Failure};
-use super::super::open;
+use super::super::open::{self, Place};
 use super::super::output::{Out, writable};
 use crate::driver::Weights;
 use crate::formats::artifact;
@@ -14,9 +14,11 @@ use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc export onnx models/fashion.resnet -o fashion.onnx\n  \
                   resnetc export onnx models/resnet.resnet --network resnet50 --weights resnet50.pth --fold -o resnet50.onnx\n  \
+                  resnetc export onnx runs/resnet20 -o resnet20.onnx\n  \
                   resnetc export onnx net.rnx --external-data -o net.onnx")]
 pub(super) struct Args {
-    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
+    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, or run directory written by `resnetc train`; FILE:NETWORK
+    /// selects one of several networks, and - reads a source from standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -39,20 +41,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (file, select) = split(&args.file, &args.select)?;
-    let (checked, params, source) = if artifact::is_artifact(&file) {
-        if args.weights.is_some() || select.network.is_some() || !select.set.is_empty() {
+    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let Place { file, select, weights, .. } = &place;
+    let (checked, params, source) = if artifact::is_artifact(file) {
+        if weights.is_some() || select.network.is_some() || !select.set.is_empty() {
             let usage = "an artifact contains its network and weights: --network, --set and --weights only apply to sources";
             return Err(Failure::Usage(usage.into()));
         }
-        let artifact = artifact::read(&file).map_err(Failure::input)?;
-        writable([&*args.output], &[file])?;
+        let artifact = artifact::read(file).map_err(Failure::input)?;
+        writable([&*args.output], std::slice::from_ref(file))?;
         (artifact.checked, artifact.params, Source::of(&artifact.sources))
     } else {
-        let mut front = open::source(&file)?;
-        let checked = open::check(&mut front, &select, out)?;
-        writable([&*args.output], &front.files(&checked, args.weights.as_ref().unwrap_or(&Weights::Named)))?;
-        let params = open::bind(&checked, &front, args.weights.as_ref(), out)?;
+        let mut front = open::source(file)?;
+        let checked = place.check(&mut front, out)?;
+        writable([&*args.output], &front.files(&checked, weights.as_ref().unwrap_or(&Weights::Named)))?;
+        let params = open::bind(&checked, &front, weights.as_ref(), out)?;
         (checked, params, Source::of(&front.sources))
     };
     let options = ExportOptions { opset: args.opset, fold: args.fold, external_data: args.external_data };

@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::super::args::{Select, split};
+use super::super::args::Select;
 use super::super::failure::{Done, Failure};
-use super::super::open;
+use super::super::open::{self, Place};
 use super::super::output::{Out, save, writable};
 use crate::driver::Weights;
 use crate::formats::artifact;
@@ -17,7 +17,8 @@ use crate::torch;
 #[command(after_help = "Examples:\n  resnetc export torch models/resnet.resnet --network resnet50 -o resnet50.py\n  \
                   resnetc export torch models/cifar.resnet --network resnet20 -o resnet20.py --train-script train.py")]
 pub(super) struct Args {
-    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
+    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, or run directory written by `resnetc train`; FILE:NETWORK
+    /// selects one of several networks, and - reads a source from standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -31,18 +32,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (file, select) = split(&args.file, &args.select)?;
-    let (checked, read) = if artifact::is_artifact(&file) {
+    let place = Place::of(&args.file, &args.select, None)?;
+    let Place { file, select, .. } = &place;
+    let (checked, read) = if artifact::is_artifact(file) {
         if select.network.is_some() || !select.set.is_empty() {
             return Err(Failure::Usage("an artifact contains its network: --network and --set only apply to sources".into()));
         }
         if args.train_script.is_some() {
             return Err(Failure::Usage("an artifact contains no recipe: --train-script needs the source".into()));
         }
-        (artifact::read(&file).map_err(Failure::input)?.checked, vec![file])
+        (artifact::read(file).map_err(Failure::input)?.checked, vec![file.clone()])
     } else {
-        let mut front = open::source(&file)?;
-        let checked = open::check(&mut front, &select, out)?;
+        let mut front = open::source(file)?;
+        let checked = place.check(&mut front, out)?;
         let read = front.files(&checked, &Weights::Named);
         (checked, read)
     };

@@ -46,7 +46,8 @@ fn note_absent(network: &Network, out: &Out) {
     if network.preprocess.is_none() {
         out.note(format_args!(
             "note: network `{name}` has no `preprocess`: pixels go in as values from 0 to 1. Add the normalization that it was trained \
-             with, for example `preprocess {{ resize: 256, crop: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }}`"
+             with, for example `preprocess {{ resize: 256, crop: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }}`; \
+             `resnetc import --preprocess imagenet`, or `timm:NAME`, writes it"
         ));
     }
     if network.labels.is_empty() {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::about::{self, About};
 use super::args::{Select, parse_threads, parse_weights, split};
 use super::failure::{Done, Failure, STOPPED};
-use super::open::STDIN;
+use super::open::is_stdin;
 use super::output::Out;
 use crate::driver::Weights;
 use crate::elaborate::RecipeLabels;
@@ -87,7 +87,7 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Usage("FILE and --data are required".into()));
     };
     let (file, mut select) = split(file, &args.select)?;
-    if file == Path::new(STDIN) {
+    if is_stdin(&file) {
         return Err(Failure::Usage("a run keeps a copy of its source: training needs a file, not standard input".into()));
     }
     let file = &file;
@@ -344,7 +344,7 @@ fn unused(network: &str) -> PathBuf {
 fn describe(recipe: &Recipe, parts: &Parts) -> String {
     let changes = recipe.augment.iter().map(crate::ir::Augment::name).collect::<Vec<_>>().join(", ");
     format!(
-        "{} training samples, {} validation samples; batch {}{}, lr {}, momentum {}, weight decay {}{}",
+        "{} training samples, {} validation samples; batch {}{}, lr {}, momentum {}, weight decay {}{}{}",
         parts.train.samples(),
         parts.valid.as_ref().map_or(0, |v| v.samples()),
         recipe.batch,
@@ -352,6 +352,13 @@ fn describe(recipe: &Recipe, parts: &Parts) -> String {
         recipe.optimizer.lr,
         recipe.optimizer.momentum,
         recipe.optimizer.weight_decay,
-        if changes.is_empty() { String::new() } else { format!("; {changes}") }
+        if changes.is_empty() { String::new() } else { format!("; {changes}") },
+        match (&recipe.freeze[..], recipe.freeze_running_stats) {
+            ([], _) => String::new(),
+            (frozen, keeps) => {
+                let stats = if keeps { ", and running statistics" } else { "" };
+                format!("; frozen: {}{stats}", frozen.join(", "))
+            }
+        }
     )
 }

@@ -14,7 +14,8 @@ use crate::driver::Weights;
 The page is self-contained and makes no requests. With --watch it is served on 127.0.0.1 instead, and is updated when the source \
 changes; errors in the source are shown on the page.")]
 pub(in crate::internal::cli) struct Args {
-    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, or ONNX file; FILE:NETWORK selects one of several networks
+    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, run directory written by `resnetc train`, or ONNX file;
+    /// FILE:NETWORK selects one of several networks, and - reads a source from standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]

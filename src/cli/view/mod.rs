@@ -6,10 +6,10 @@ mod watch;
 
 use std::path::PathBuf;
 
-use super::args::{Planning, split};
+use super::args::Planning;
 use super::failure::{Done, Failure};
 use super::measure::MeasureArgs;
-use super::open::{Expectations, ModelArgs};
+use super::open::{Expectations, ModelArgs, Place};
 use super::output::{Out, save, writable};
 use super::profile;
 use crate::driver::Weights;
@@ -18,8 +18,8 @@ pub(super) use args::Args;
 use load::Loaded;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (file, select) = split(&args.file, &args.select)?;
-    let args = &Args { file, select, ..args.clone() };
+    let Place { file, select, weights, .. } = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let args = &Args { file, select, weights, ..args.clone() };
     if args.watch {
         return watch::run(args, out);
     }

@@ -90,6 +90,10 @@ impl EntryReader<'_> {
             },
             "freeze" => {
                 self.nothing_more(entry, 1);
+                self.known("`freeze`", &entry.entries, &["running_stats"]);
+                for key in entry.entries.iter().filter(|e| e.key == "running_stats") {
+                    recipe.freeze_running_stats = self.truth(key)?;
+                }
                 *freeze = match entry.values.first() {
                     Some((Value::Word(word), _)) if **word == *"none" => Vec::new(),
                     labels => self.labels(entry, labels),

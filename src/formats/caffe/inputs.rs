@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::importer::{Blob, Imported, Importer};
 use super::net::Layer;
-use crate::ir::{Channels, Preprocess};
+use crate::ir::{Channels, Preprocess, Resampling};
 
 impl Importer<'_> {
     /// The inputs of a layer without `bottom`.
@@ -94,6 +94,7 @@ fn preprocess(layer: &Layer<'_>, notes: &mut std::collections::BTreeSet<String>)
     Ok(Some(Preprocess {
         resize: None,
         crop: None,
+        interpolation: Resampling::Bilinear,
         channels: if count == 1 { Channels::Gray } else { Channels::Bgr },
         mean: (0..count).map(mean).collect(),
         std: vec![1.0 / (255.0 * scale); count],

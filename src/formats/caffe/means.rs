@@ -8,7 +8,7 @@ use super::blobs::blob;
 use super::inputs::{ABOUT_IMAGES, NO_MEAN_IMAGE};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
-use crate::ir::{Channels, Op, Preprocess};
+use crate::ir::{Channels, Op, Preprocess, Resampling};
 
 /// States the preprocessing of a network: its channels as blue, green, red from 0 to 255, minus the averages of a mean image, as Caffe's
 /// examples for Python do. An input that is not cropped from the mean's own images could not subtract the image itself.
@@ -39,7 +39,15 @@ pub fn add_mean(imported: &mut ImportedLayers, path: &Path) -> Result<(), Layers
     // a scale that the text states stays
     let std = imported.preprocess.take().map_or_else(|| vec![1.0 / 255.0; channels], |how| how.std);
     let mean = mean.into_iter().map(|mean| mean / 255.0).collect();
-    imported.preprocess = Some(Preprocess { resize: None, crop: None, channels: order, mean, std, mean_from: None });
+    imported.preprocess = Some(Preprocess {
+        resize: None,
+        crop: None,
+        interpolation: Resampling::Bilinear,
+        channels: order,
+        mean,
+        std,
+        mean_from: None,
+    });
     imported.notes.retain(|note| note != ABOUT_IMAGES && note != NO_MEAN_IMAGE);
     imported.notes.push(format!("`preprocess` subtracts the averages of the mean image of {height} x {width}, not the image"));
     Ok(())

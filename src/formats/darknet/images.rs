@@ -1,7 +1,7 @@
 //! The input of a network, and how images become it.
 
 use super::options::Options;
-use crate::ir::{Channels, Preprocess};
+use crate::ir::{Channels, Preprocess, Resampling};
 
 /// What `[net]` says of the input, and a `[crop]` that follows it: its center crop and its scaling are preprocessing here.
 pub(super) struct Images {
@@ -31,6 +31,7 @@ impl Images {
         let preprocess = (channels == 3).then(|| Preprocess {
             resize: is_square.then_some(width),
             crop: is_square.then_some(size),
+            interpolation: Resampling::Bilinear,
             channels: Channels::Rgb,
             mean: vec![mean; 3],
             std: vec![std; 3],

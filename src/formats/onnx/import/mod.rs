@@ -19,7 +19,9 @@ mod gem;
 mod interface;
 mod layers;
 mod learned;
+mod literal;
 mod means;
+mod metadata;
 mod names;
 mod norms;
 mod order;
@@ -53,7 +55,7 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Channels, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Standardize, Value, infer_shape};
+use crate::ir::{Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Standardize, Value, infer_shape};
 use crate::runtime::ParamStore;
 use call::Call;
 use flow::Flow;
@@ -96,6 +98,8 @@ pub struct Imported {
     pub sources: SourceMap,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
+    /// The class names in the metadata, if they are as many as the main output has channels.
+    pub labels: Vec<String>,
     /// Inputs that are transposed in the file: their samples are columns there, and rows in the graph.
     pub transposed: Vec<String>,
     /// The external data files.
@@ -118,7 +122,7 @@ impl Imported {
             labeled: Vec::new(),
             expects: Vec::new(),
             preprocess: self.preprocess(),
-            labels: self.metadata.get("resnetc.labels").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            labels: self.labels.clone(),
             weights: None,
             recipe: None,
         }
@@ -126,12 +130,8 @@ impl Imported {
 
     /// The preprocessing in the metadata, if it fits the input.
     fn preprocess(&self) -> Option<Preprocess> {
-        let how: Preprocess = serde_json::from_str(self.metadata.get("resnetc.preprocess")?).ok()?;
         let Op::Input(shape) = &self.graph.node(*self.graph.inputs().first()?).op else { return None };
-        let channels = if how.channels == Channels::Gray { 1 } else { 3 };
-        let values = shape.sizes().and_then(|sizes| sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)));
-        let fits = shape.channels() == Some(channels) && how.std.len() == channels;
-        (fits && (how.mean.len() == channels || Some(how.mean.len()) == values)).then_some(how)
+        metadata::preprocess(&self.metadata, shape)
     }
 
     /// The tensors as parameters of the network.
@@ -183,9 +183,13 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
     }
     importer.outputs(graph);
     importer.recognize();
+    let classes = importer.classes();
     let mut imported = importer.finish()?;
     imported.data_files = reader.files();
     imported.metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
+    let (labels, note) = metadata::labels(&imported.metadata, classes);
+    imported.labels = labels;
+    imported.notes.extend(note);
     Ok(imported)
 }
 
@@ -421,6 +425,12 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// The number of channels of the main output.
+    fn classes(&self) -> Option<usize> {
+        let (_, value) = self.graph.outputs().first()?;
+        self.shapes.get(value.node.index())?.channels()
+    }
+
     fn finish(self) -> Result<Imported, OnnxError> {
         if !self.unsupported.rows.is_empty() {
             return Err(OnnxError::Unsupported(self.unsupported.sorted()));
@@ -436,6 +446,7 @@ impl<'a> Importer<'a> {
             span: Span::new(self.file, 0..end),
             sources: self.sources,
             metadata: BTreeMap::new(),
+            labels: Vec::new(),
             transposed: self.transposed,
             data_files: Vec::new(),
             notes: self.notes.into_iter().collect(),

@@ -4,10 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "elementwise/bytes.rs"]
-#[allow(dead_code, reason = "each generator uses its part")]
-mod bytes;
-
 use std::io::{Cursor, Write};
 use std::path::Path;
 
@@ -16,7 +12,7 @@ use flate2::write::ZlibEncoder;
 use resnetc::internal::data::{Pixels, decode, default_preprocess, prepare};
 use resnetc::internal::ir::{Axis, Channels, Dim, Preprocess, Shape};
 
-use bytes::Bytes;
+use crate::bytes::Bytes;
 
 /// Images up to this number of pixels are prepared for networks.
 const MAX_PIXELS: usize = 1 << 18;

@@ -3,10 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "elementwise/bytes.rs"]
-#[allow(dead_code, reason = "each generator uses its part")]
-mod bytes;
-
 use std::path::Path;
 
 use ndarray::ArrayD;
@@ -24,7 +20,7 @@ use resnetc::internal::formats::onnx::{ExportError, ExportOptions, Imported, Rea
 use resnetc::internal::ir::{Checked, Op};
 use resnetc::internal::runtime::{ParamStore, interp};
 
-use bytes::Bytes;
+use crate::bytes::Bytes;
 
 /// Larger graphs are not written again, to try more files.
 const MAX_NODES: usize = 60;
@@ -275,8 +271,8 @@ impl Writer {
     fn push(&mut self, op: &str, inputs: &[&str], attribute: Vec<AttributeProto>, sizes: Vec<usize>) {
         let name = self.node(op, inputs, attribute);
         // small ones, or weights that read them grow with each node
-        let is_small = sizes.iter().product::<usize>() <= MAX_SIZE && (sizes.len() == 1 || sizes[0] <= MAX_CHANNELS);
-        if is_small && sizes.iter().all(|&n| n > 0) {
+        let channels = if sizes.len() > 1 { sizes[0] } else { 1 };
+        if (1..=MAX_SIZE).contains(&sizes.iter().product()) && channels <= MAX_CHANNELS && !sizes.is_empty() {
             self.values.push(Made { name, sizes });
         }
     }

@@ -14,6 +14,10 @@ mod any_onnx;
 #[cfg(feature = "cli")]
 #[path = "../common/any_weights.rs"]
 mod any_weights;
+#[cfg(feature = "cli")]
+#[path = "../common/elementwise/bytes.rs"]
+#[allow(dead_code, reason = "each generator uses its part")]
+mod bytes;
 #[path = "../common/command.rs"]
 mod command;
 #[path = "../common/mod.rs"]

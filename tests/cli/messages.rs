@@ -50,6 +50,9 @@ fn a_source_may_come_from_standard_input() {
     assert!(ran.code == 1 && ran.err.contains("<stdin>:4:3") && ran.err.contains("did you mean `relu`?"), "{}", ran.err);
     let ran = piped(&["train", "-", "--data", "x"], TWO);
     assert!(ran.code == 2 && ran.err.contains("training needs a file"), "{}", ran.err);
+    let ran = piped(&["check", "-:b"], TWO).fine();
+    assert!(ran.out.contains('b') && !ran.out.contains("network `a`"), "{}", ran.out);
+    piped(&["check", "-:c"], TWO).refused("no network `c`");
     resnetc(&["check", "models/cifar.resnet:resnet20"]).fine();
     resnetc(&["check", "models/cifar.resnet:resnet2"]).refused("did you mean `resnet20`?");
 }
@@ -66,6 +69,14 @@ fn errors_are_json_where_results_are() {
         ran.err
     );
     assert!(said[0]["message"].as_str().unwrap().contains("nowhere.resnet") && said[0]["code"].is_null(), "{}", ran.err);
+    // and what is wrong with the arguments themselves
+    for wrong in [&["run", "--nope"][..], &["eval"], &["frobnicate"]] {
+        let ran = resnetc(&[wrong, &["--format", "json"]].concat());
+        let said = lines(&ran.err);
+        assert!(ran.code == 2 && ran.out.is_empty() && said.len() == 1, "{}", ran.err);
+        assert_eq!(said[0]["level"], "error", "{}", ran.err);
+        assert!(!said[0]["message"].as_str().unwrap().contains("error:"), "{}", ran.err);
+    }
     // diagnostics of a source have their codes and places
     let place = Place::new();
     let net = place.path("wrong.resnet");

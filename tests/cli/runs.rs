@@ -115,6 +115,25 @@ fn a_run_is_a_network_with_the_names_of_its_classes() {
     assert!(!ran.err.contains("no `labels`") && !ran.err.contains("no `preprocess`"), "{}", ran.err);
     let ran = resnetc(&["eval", &dir]).fine();
     assert!(ran.out.contains("cow"), "{}", ran.out);
+    // wherever a network is read, with the names of the classes
+    let (artifact, classes) = (place.arg("run.rnx"), ["ape", "bee", "cow", "dog"]);
+    resnetc(&["compile", &dir, "-o", &artifact]).fine();
+    let cow = place.arg("photos/cow/0.png");
+    let of = |file: &str| resnetc(&["run", file, &cow, "--threads", "1"]).fine().out;
+    assert_eq!(of(&artifact), of(&dir));
+    let onnx = place.arg("run.onnx");
+    resnetc(&["export", "onnx", &dir, "-o", &onnx]).fine();
+    let text = String::from_utf8_lossy(&place.read("run.onnx")).into_owned();
+    assert!(classes.iter().all(|name| text.contains(name)), "no names in the ONNX file");
+    resnetc(&["export", "torch", &dir, "-o", &place.arg("run.py")]).fine();
+    assert!(resnetc(&["summary", &dir]).fine().out.contains("layer2"));
+    assert!(resnetc(&["check", &dir]).fine().out.contains("tiny"));
+    resnetc(&["view", &dir, "-o", &place.arg("run.html")]).fine();
+    resnetc(&["calibrate-bn", &dir, "--data", &data, "-o", &place.arg("calibrated.safetensors")]).fine();
+    // other weights than the run's
+    let given = resnetc(&["compile", &dir, "--weights", &place.arg("calibrated.safetensors"), "-o", &place.arg("other.rnx")]);
+    given.fine();
+    assert!(place.read("other.rnx") != place.read("run.rnx"));
     // while a run is not finished, its checkpoint stands for it
     std::fs::remove_file(place.path("run/weights.safetensors")).unwrap();
     resnetc(&["eval", &dir]).fine();

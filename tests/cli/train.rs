@@ -214,6 +214,17 @@ fn frozen_layers_stay_and_files_begin_in_part() {
         assert_eq!(tensor(&first, name) == tensor(&tuned, name), frozen, "{name}");
     }
     assert_eq!(tensor(&tuned, "fc.bias").len(), 5);
+    // which keep their statistics if the recipe says so
+    let source = std::fs::read_to_string(place.path("tuned.resnet")).unwrap();
+    std::fs::write(place.path("kept.resnet"), source.replace("[stem, layer1]", "[stem, layer1] { running_stats: true }")).unwrap();
+    let mut kept = args.clone();
+    (kept[1], kept[5]) = (place.arg("kept.resnet"), place.arg("kept"));
+    run(&kept).fine();
+    for name in NAMES {
+        let frozen = ["conv1.", "bn1.", "layer1."].iter().any(|f| name.starts_with(f));
+        let same = tensor(&first, name) == tensor(&place.path("kept/weights.safetensors"), name);
+        assert_eq!(same, frozen, "{name}");
+    }
     // a wrapper's prefix is dropped, and an optimizer's tensors are not weights, as with --weights
     let wrapped = place.path("wrapped.safetensors");
     let list: Vec<_> = tensors(&first).into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();

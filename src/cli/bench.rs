@@ -18,7 +18,7 @@ use crate::train::{self, Batch, Engine, Optimizer};
 #[command(after_help = "Examples:\n  resnetc bench models/resnet.resnet --network resnet50 --batch 1 --threads 2\n  \
                   resnetc bench net.rnx --batch 8 --format json\n  \
                   resnetc bench models/cifar.resnet --network resnet20 --train --batch 128\n\nWeights are random unless --weights or the file names some.\n\
-                  RESNETC_ISA=portable|avx2|avx512 selects an instruction set.")]
+                  RESNETC_ISA=portable|avx2|avx512|neon selects an instruction set.")]
 pub(super) struct Args {
     #[command(flatten)]
     measure: MeasureArgs,

@@ -149,7 +149,7 @@ impl ModelArgs {
         }
         let network = BoundNetwork::open_artifact(&self.file).map_err(Failure::input)?;
         if let (Some(packs), Ok(isa)) = (&network.packs, Isa::chosen())
-            && packs.isa() != isa
+            && packs.isa().lanes() != isa.lanes()
         {
             let (file, packed) = (self.file.display(), packs.isa());
             out.note(format_args!("note: the weights of `{file}` are packed for {packed}, and will be packed again for {isa}"));
@@ -170,11 +170,12 @@ impl ModelArgs {
         model.session_with(self.session_options()).map_err(Failure::input)
     }
 
-    /// Reports weights that the session had to pack although the artifact contains packed weights for its instruction set.
+    /// Reports weights that the session had to pack although the artifact contains packed weights for its instruction set, or for one with blocks of
+    /// the same size, whose layouts are the same.
     pub fn note_packs(&self, session: &Session, out: &Out) {
         let (model, file) = (session.model(), self.file.display());
         let repacked = model.packed_bytes();
-        if repacked > 0 && model.packed_weights().is_some_and(|packs| packs.isa() == session.isa()) {
+        if repacked > 0 && model.packed_weights().is_some_and(|packs| packs.isa().lanes() == session.isa().lanes()) {
             out.note(format_args!(
                 "note: {:.1} MB of weights were packed again: those in `{file}` are for another batch size, thread count or planner option",
                 repacked as f64 / 1e6

@@ -9,6 +9,8 @@ use super::simd::Simd;
 use super::simd::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::simd::avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+use super::simd::neon::Neon;
 
 /// An innermost loop, generic over the instruction set.
 pub(super) trait Kernel {
@@ -33,8 +35,8 @@ pub(super) fn instance<K: Kernel>(isa: VectorIsa) -> Instance<K::Operands> {
         VectorIsa::Avx2 => avx2::<K>,
         #[cfg(target_arch = "x86_64")]
         VectorIsa::Avx512 => avx512::<K>,
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => unreachable!("{isa:?} on another processor"),
+        #[cfg(target_arch = "aarch64")]
+        VectorIsa::Neon => neon::<K>,
     }
 }
 
@@ -58,4 +60,15 @@ pub(super) unsafe fn avx2<K: Kernel>(operands: &K::Operands) {
 pub(super) unsafe fn avx512<K: Kernel>(operands: &K::Operands) {
     // SAFETY: as above
     unsafe { K::run::<Avx512>(operands) }
+}
+
+/// The instance for NEON.
+///
+/// # Safety
+/// See [`Kernel::run`].
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn neon<K: Kernel>(operands: &K::Operands) {
+    // SAFETY: as above
+    unsafe { K::run::<Neon>(operands) }
 }

@@ -14,6 +14,8 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F: blocks of 16 channels.
     Avx512,
+    /// 64-bit Arm: blocks of 8 channels.
+    Neon,
 }
 
 /// The environment variable that forces an instruction set.
@@ -23,7 +25,7 @@ pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum IsaError {
     /// Unknown name.
-    #[error("there is no instruction set `{0}`: it is one of portable, avx2, avx512")]
+    #[error("there is no instruction set `{0}`: it is one of portable, avx2, avx512, neon")]
     Unknown(String),
     /// This processor lacks it.
     #[error("this processor does not have {0}")]
@@ -31,8 +33,8 @@ pub enum IsaError {
 }
 
 impl Isa {
-    /// All instruction sets, the simplest first.
-    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+    /// All instruction sets, those of an architecture from the simplest on.
+    pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Neon];
 
     /// The best one that this processor supports.
     pub fn best() -> Isa {
@@ -65,7 +67,8 @@ impl Isa {
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512f"),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             _ => false,
         }
     }
@@ -76,6 +79,7 @@ impl Isa {
             Isa::Portable => "portable",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
         }
     }
 
@@ -83,7 +87,7 @@ impl Isa {
     pub fn lanes(self) -> usize {
         match self {
             Isa::Portable => 1,
-            Isa::Avx2 => 8,
+            Isa::Avx2 | Isa::Neon => 8,
             Isa::Avx512 => 16,
         }
     }
@@ -92,9 +96,13 @@ impl Isa {
     pub(super) fn vector(self) -> Option<VectorIsa> {
         match self {
             _ if !self.is_available() => None,
-            Isa::Portable => None,
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(VectorIsa::Avx2),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(VectorIsa::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(VectorIsa::Neon),
+            _ => None,
         }
     }
 }
@@ -105,31 +113,37 @@ impl fmt::Display for Isa {
     }
 }
 
-/// An instruction set for which vector kernels are compiled. A value, made by [`Isa::vector`], exists only on a processor that
+/// An instruction set of this architecture for which vector kernels are compiled. A value, made by [`Isa::vector`], exists only on a processor that
 /// supports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VectorIsa {
     /// See [`Isa::Avx2`].
+    #[cfg(target_arch = "x86_64")]
     Avx2,
     /// See [`Isa::Avx512`].
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// See [`Isa::Neon`].
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl VectorIsa {
     /// Floats per vector, and channels per block.
     pub fn lanes(self) -> usize {
-        match self {
-            VectorIsa::Avx2 => Isa::Avx2.lanes(),
-            VectorIsa::Avx512 => Isa::Avx512.lanes(),
-        }
+        Isa::from(self).lanes()
     }
 }
 
 impl From<VectorIsa> for Isa {
     fn from(isa: VectorIsa) -> Isa {
         match isa {
+            #[cfg(target_arch = "x86_64")]
             VectorIsa::Avx2 => Isa::Avx2,
+            #[cfg(target_arch = "x86_64")]
             VectorIsa::Avx512 => Isa::Avx512,
+            #[cfg(target_arch = "aarch64")]
+            VectorIsa::Neon => Isa::Neon,
         }
     }
 }
@@ -144,7 +158,9 @@ mod tests {
             assert_eq!(Isa::named(isa.name()), Ok(isa));
             assert_eq!(isa.available().is_ok(), isa.is_available());
         }
-        assert!(Isa::named("AVX-2").unwrap_err().to_string().contains("portable, avx2, avx512"));
+        assert!(Isa::named("AVX-2").unwrap_err().to_string().contains("portable, avx2, avx512, neon"));
         assert!(Isa::best().is_available());
+        // every processor of these architectures has vectors that are used
+        assert_eq!(cfg!(target_arch = "aarch64"), Isa::best() == Isa::Neon);
     }
 }

@@ -49,7 +49,7 @@ impl<const R: usize> Kernel for DotProducts<R> {
         // SAFETY: guaranteed by the caller, for every access below
         unsafe {
             let mut totals = [[S::zero(); R]; SAMPLES];
-            // 4 x 4 sums use half of the registers of AVX-512, 4 x 2 sums half of those of AVX2
+            // 4 x 4 sums use half of the registers of AVX-512, 4 x 2 sums half of those of AVX2 and NEON
             let most = if S::LANES == 16 { 4 } else { 2 };
             let passes = d.samples / most + d.samples % most / 2 + d.samples % 2;
             let fetch = R.div_ceil(passes.max(1));

@@ -13,9 +13,7 @@ use std::mem::MaybeUninit;
 
 use super::aligned::LINE;
 use super::clamp::Clamp;
-#[cfg(target_arch = "x86_64")]
-use super::dispatch;
-use super::dispatch::{Instance, Kernel};
+use super::dispatch::{self, Instance, Kernel};
 use super::isa::VectorIsa;
 use super::simd::Simd;
 
@@ -139,7 +137,28 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
                                 next = next.wrapping_add(LINE);
                             }
                         }
-                        for k in 0..KB {
+                        let quads = S::FACTORS > 1 && KB.is_multiple_of(S::FACTORS);
+                        // the values of several channels of each pixel stay in registers: block by block, few weights do
+                        for quad in 0..if quads { KB / S::FACTORS } else { 0 } {
+                            let mut v = [[S::factors(from); P]; ROWS];
+                            for r in 0..ROWS {
+                                for p in 0..P {
+                                    v[r][p] = S::factors(from.add(r * t.row + p * pixel + quad * S::FACTORS));
+                                }
+                            }
+                            for k in 0..S::FACTORS {
+                                for o in 0..BLOCKS {
+                                    let w = S::load(weight.add(((quad * S::FACTORS + k) * BLOCKS + o) * S::LANES));
+                                    for r in 0..ROWS {
+                                        for p in 0..P {
+                                            sums[r][p][o] = S::fma_factor(v[r][p], k, w, sums[r][p][o]);
+                                        }
+                                    }
+                                    S::fence();
+                                }
+                            }
+                        }
+                        for k in 0..if quads { 0 } else { KB } {
                             let mut w = [S::zero(); BLOCKS];
                             for o in 0..BLOCKS {
                                 w[o] = S::load(weight.add((k * BLOCKS + o) * S::LANES));
@@ -261,8 +280,13 @@ unsafe fn clamp_sums<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: u
 /// Pixels of the widest tile.
 pub(super) fn widest(isa: VectorIsa) -> usize {
     match isa {
+        #[cfg(target_arch = "x86_64")]
         VectorIsa::Avx2 => 6,
+        #[cfg(target_arch = "x86_64")]
         VectorIsa::Avx512 => 14,
+        // 24 sums, 6 quadruples of pixels and 2 of weights: all 32 registers
+        #[cfg(target_arch = "aarch64")]
+        VectorIsa::Neon => 6,
     }
 }
 
@@ -270,7 +294,7 @@ pub(super) fn widest(isa: VectorIsa) -> usize {
 /// otherwise NCHW. `None` if there is no kernel of this size.
 pub(super) fn choose(isa: VectorIsa, rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<Instance<Tile>> {
     /// The instances for the listed sizes.
-    #[cfg(target_arch = "x86_64")]
+    #[allow(unused_macros, reason = "an architecture may have none")]
     macro_rules! sizes {
         ($instance:ident, $lanes:literal, [$($rows:literal x $pixels:literal),* $(,)?]) => {
             match (rows, pixels, blocks, wide) {
@@ -295,7 +319,7 @@ pub(super) fn choose(isa: VectorIsa, rows: usize, pixels: usize, blocks: usize, 
                 2 x 4, 2 x 5, 2 x 6, 2 x 7,
             ]
         ),
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => unreachable!("{isa:?} on another processor"),
+        #[cfg(target_arch = "aarch64")]
+        VectorIsa::Neon => sizes!(neon, 8, [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3]),
     }
 }

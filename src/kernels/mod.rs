@@ -5,17 +5,17 @@
 //! weights are planned and passed in.
 
 pub mod aligned;
-#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+#[allow(dead_code, reason = "off x86-64 and 64-bit Arm no instruction set has kernels of its own yet")]
 mod clamp;
 pub mod conv;
-#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+#[allow(dead_code, reason = "off x86-64 and 64-bit Arm no instruction set has kernels of its own yet")]
 mod dispatch;
 pub mod elementwise;
 pub mod interpolate;
 pub mod isa;
 pub mod layout;
 pub mod linear;
-#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+#[allow(dead_code, reason = "off x86-64 and 64-bit Arm no instruction set has kernels of its own yet")]
 mod microkernel;
 pub mod nchw;
 pub mod nchwc;
@@ -25,7 +25,7 @@ pub mod peak;
 pub mod pool;
 #[cfg(test)]
 mod reference;
-#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+#[allow(dead_code, reason = "off x86-64 and 64-bit Arm no instruction set has kernels of its own yet")]
 mod simd;
 pub mod standardize;
 pub mod threads;

@@ -101,7 +101,7 @@ fn bench_says_what_it_ran_on() {
     let ran = resnetc(&["bench", FASHION, "--batch", "3", "--threads", "2", "--runs", "5", "--format", "json"]).fine();
     let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
     assert_eq!((&json["runs"], &json["threads"], &json["batch"]), (&5.into(), &2.into(), &3.into()));
-    assert!(["portable", "avx2", "avx512"].contains(&json["isa"].as_str().unwrap()));
+    assert!(["portable", "avx2", "avx512", "neon"].contains(&json["isa"].as_str().unwrap()));
     let (median, rate) = (json["median_ms"].as_f64().unwrap(), json["images_per_s"].as_f64().unwrap());
     assert!((rate * median - 3000.0).abs() < 1e-6 && json["min_ms"].as_f64().unwrap() <= median);
     if cfg!(target_os = "linux") {

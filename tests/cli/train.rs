@@ -216,7 +216,8 @@ fn frozen_layers_stay_and_files_begin_in_part() {
     assert_eq!(tensor(&tuned, "fc.bias").len(), 5);
     // which keep their statistics if the recipe says so
     let source = std::fs::read_to_string(place.path("tuned.resnet")).unwrap();
-    std::fs::write(place.path("kept.resnet"), source.replace("[stem, layer1]", "[stem, layer1] { running_stats: true }")).unwrap();
+    std::fs::write(place.path("kept.resnet"), source.replace("[stem, layer1]", "[stem, layer1] { running_stats: true }"))
+        .unwrap();
     let mut kept = args.clone();
     (kept[1], kept[5]) = (place.arg("kept.resnet"), place.arg("kept"));
     run(&kept).fine();

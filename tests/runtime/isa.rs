@@ -53,7 +53,7 @@ fn each_instruction_set_gives_the_same_answers() {
 fn an_unknown_instruction_set_is_refused() {
     let (code, err) = run("sse9", &["bench", "models/cifar.resnet", "--network", "resnet20", "--runs", "1"]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("sse9") && err.contains("portable, avx2, avx512"), "{err}");
+    assert!(err.contains("sse9") && err.contains("portable, avx2, avx512, neon"), "{err}");
 }
 
 /// On a processor without AVX-512, emulated: what is chosen there is AVX2, and needs no instruction beyond it.

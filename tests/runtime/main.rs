@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(feature = "cli")]
 #[path = "../common/command.rs"]
 mod command;
 #[path = "../common/mod.rs"]
@@ -14,11 +15,13 @@ mod concat;
 mod convolutions;
 mod families;
 mod interpreter;
+#[cfg(feature = "cli")]
 mod isa;
 mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
 mod programs;
+#[cfg(feature = "cli")]
 mod row_loops;
 mod soak;

@@ -40,7 +40,7 @@ fn weights(plan: &Plan) -> [usize; 2] {
 #[test]
 fn precise_does_without_winograd() {
     let model = model();
-    for isa in [Isa::Avx2, Isa::Avx512] {
+    for isa in [Isa::Avx2, Isa::Avx512, Isa::Neon] {
         let free = strategies(&plan(&model, isa, Settings::default()));
         assert!(free.iter().any(|s| matches!(s, ConvStrategy::Winograd(_))), "{isa}");
         let precise = strategies(&plan(&model, isa, Settings { precise: true, ..Settings::default() }));
@@ -58,7 +58,7 @@ fn a_projection_and_its_addition_are_one_step() {
     let pairs = |isa| {
         plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::FusedConvPair { .. }))
     };
-    for isa in [Isa::Avx2, Isa::Avx512] {
+    for isa in [Isa::Avx2, Isa::Avx512, Isa::Neon] {
         // one a stage: within a stage the shortcut is the identity
         assert_eq!(pairs(isa).count(), 4, "{isa}");
         assert!(pairs(isa).all(|step| step.inputs.len() == 2 && step.weights.len() == 4), "{isa}");
@@ -252,13 +252,24 @@ fn a_residual_lies_in_the_output_where_sums_are_made_at_once() {
         (Isa::Avx512, false, ResidualPlan::InPlace),
         (Isa::Avx2, true, ResidualPlan::Operand),
         (Isa::Avx2, false, ResidualPlan::InPlace),
+        (Isa::Neon, true, ResidualPlan::Operand),
+        (Isa::Neon, false, ResidualPlan::InPlace),
         (Isa::Portable, false, ResidualPlan::Operand),
     ] {
-        // where the processor lacks an instruction set, its plan is another
-        if !isa.is_available() {
-            continue;
-        }
         assert_eq!(residual(isa, precise), expected, "{isa}, precise {precise}");
+    }
+}
+
+/// What is packed for AVX2 is used on 64-bit Arm as it is, and the other way round: blocks have the same size.
+#[test]
+fn avx2_and_neon_have_the_same_plans_and_weights() {
+    let model = model();
+    for (batch, precise) in [(1, false), (8, false), (1, true)] {
+        let model = model.clone().with_settings(Settings { precise, ..Settings::default() });
+        let [one, other] = [Isa::Avx2, Isa::Neon].map(|isa| model.plan(&PlanOptions::new(batch, 2, isa), [None; 2]).unwrap());
+        assert_eq!(strategies(&one), strategies(&other));
+        let [one, other] = [one, other].map(|plan| model.pack(&plan).unwrap());
+        assert!(!one.is_empty() && one.iter().eq(other.iter()), "batch {batch}, precise {precise}");
     }
 }
 

@@ -226,6 +226,26 @@ fn weights_packed_for_other_kernels_do_not_change_results() {
     }
 }
 
+/// Instruction sets with blocks of the same size read the same weights.
+#[test]
+fn weights_packed_on_another_architecture_are_used_without_a_copy() {
+    for (here, there) in [(Isa::Avx2, Isa::Neon), (Isa::Neon, Isa::Avx2)] {
+        if !here.is_available() {
+            continue;
+        }
+        let (_dir, path) = packed(there);
+        let model = Model::load(&path).unwrap();
+        let options = SessionOptions { isa: Some(here), ..SessionOptions::default() };
+        let x = ArrayD::from_elem(vec![2, 3, 8, 8], 0.5f32);
+        model.session_with(options).unwrap().run(&[("input", x.view())]).unwrap();
+        assert_eq!(
+            (model.packed_bytes(), model.mapped_bytes()),
+            (0, model.packed_weights().unwrap().bytes()),
+            "{there} on {here}"
+        );
+    }
+}
+
 #[test]
 fn damage_to_packed_weights_is_found() {
     let (_dir, path) = packed(Isa::chosen().unwrap());

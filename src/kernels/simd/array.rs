@@ -90,6 +90,8 @@ impl Arithmetic for Array {
 impl Simd for Array {
     const LANES: usize = 4;
     const PREFETCH_PER_CHANNEL: bool = false;
+    const FACTORS: usize = 1;
+    type Factors = V;
 
     lanes! {
         above(a, b, yes, no);
@@ -106,6 +108,14 @@ impl Simd for Array {
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: V) {
         unsafe { Self::store(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn factors(from: *const f32) -> V {
+        unsafe { Self::splat(*from) }
+    }
+    #[inline(always)]
+    unsafe fn fma_factor(factors: V, _: usize, v: V, sum: V) -> V {
+        unsafe { Self::fma(factors, v, sum) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {}

@@ -112,6 +112,8 @@ impl Arithmetic for Avx2 {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const PREFETCH_PER_CHANNEL: bool = false;
+    const FACTORS: usize = 1;
+    type Factors = __m256;
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m256 {
         unsafe { _mm256_loadu_ps(from) }
@@ -123,6 +125,14 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: __m256) {
         unsafe { _mm256_stream_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn factors(from: *const f32) -> __m256 {
+        unsafe { Self::splat(*from) }
+    }
+    #[inline(always)]
+    unsafe fn fma_factor(factors: __m256, _: usize, v: __m256, sum: __m256) -> __m256 {
+        unsafe { Self::fma(factors, v, sum) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {

@@ -116,6 +116,8 @@ impl Arithmetic for Avx512 {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const PREFETCH_PER_CHANNEL: bool = true;
+    const FACTORS: usize = 1;
+    type Factors = __m512;
     #[inline(always)]
     unsafe fn load(from: *const f32) -> __m512 {
         unsafe { _mm512_loadu_ps(from) }
@@ -127,6 +129,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: __m512) {
         unsafe { _mm512_stream_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn factors(from: *const f32) -> __m512 {
+        unsafe { Self::splat(*from) }
+    }
+    #[inline(always)]
+    unsafe fn fma_factor(factors: __m512, _: usize, v: __m512, sum: __m512) -> __m512 {
+        unsafe { Self::fma(factors, v, sum) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {

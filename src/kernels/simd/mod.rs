@@ -9,6 +9,8 @@ pub(super) mod array;
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
 pub(super) mod scalar;
 pub(super) mod several;
 
@@ -26,12 +28,20 @@ pub(super) trait Simd: Arithmetic {
     /// Whether the micro-kernel prefetches one cache line per channel instead of all lines of a block at once. This suits the
     /// memory bandwidth better if there are instructions to spare.
     const PREFETCH_PER_CHANNEL: bool;
+    /// Neighboring floats that are loaded at once to multiply vectors by each of them.
+    const FACTORS: usize;
+    /// [`Simd::FACTORS`] floats by which vectors are multiplied.
+    type Factors: Copy;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
     /// Writes past the caches to an address that is a multiple of the vector's size. [`Simd::finish_streams`] must follow.
     unsafe fn stream(to: *mut f32, v: Self::V);
     /// Makes what [`Simd::stream`] wrote visible to other threads before anything that follows.
     unsafe fn finish_streams();
+    /// Reads [`Simd::FACTORS`] floats.
+    unsafe fn factors(from: *const f32) -> Self::Factors;
+    /// `v` times the factor with this index, plus `sum`; rounded as by [`Arithmetic::fma`].
+    unsafe fn fma_factor(factors: Self::Factors, index: usize, v: Self::V, sum: Self::V) -> Self::V;
     /// Per lane: `yes` if `a > b` or either is NaN, else `no`.
     unsafe fn above(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// Per lane: `yes` if `a` equals `b`, else `no`.

@@ -121,6 +121,8 @@ impl Arithmetic for Scalar {
 impl Simd for Scalar {
     const LANES: usize = 1;
     const PREFETCH_PER_CHANNEL: bool = false;
+    const FACTORS: usize = 1;
+    type Factors = f32;
     #[inline(always)]
     unsafe fn load(from: *const f32) -> f32 {
         unsafe { *from }
@@ -132,6 +134,14 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: f32) {
         unsafe { *to = v }
+    }
+    #[inline(always)]
+    unsafe fn factors(from: *const f32) -> f32 {
+        unsafe { Self::splat(*from) }
+    }
+    #[inline(always)]
+    unsafe fn fma_factor(factors: f32, _: usize, v: f32, sum: f32) -> f32 {
+        unsafe { Self::fma(factors, v, sum) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {}

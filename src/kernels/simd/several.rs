@@ -53,6 +53,7 @@ impl<S: Arithmetic, const N: usize> Arithmetic for Several<S, N> {
         int_add(a, b) -> V;
         int_sub(a, b) -> V;
         scale(x, count) -> V;
+        relu(x) -> V;
     }
 
     #[inline(always)]

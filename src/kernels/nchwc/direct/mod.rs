@@ -64,14 +64,14 @@ pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> us
 
 /// Whether the residual may be in the output buffer. It may not if the output temporarily holds sums over a part of the depth.
 pub fn allows_residual_in_place(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
-    isa.vector().is_some_and(|isa| slices(isa, &Panels::of(shape, isa.lanes(), plain), 0) == 1)
+    isa != Isa::Portable && slices(isa, &Panels::of(shape, isa.lanes(), plain), 0) == 1
 }
 
-/// Number of slices of a unit's depth. AVX2 consumes weights faster than the L2 cache delivers them, so that a panel, which is
-/// applied to many tiles, is processed in slices that stay in the L1 cache.
-fn slices(isa: VectorIsa, panels: &Panels, unit: usize) -> usize {
+/// Number of slices of a unit's depth. The small tiles of AVX2 and NEON consume weights faster than the L2 cache delivers them, so
+/// that a panel, which is applied to many tiles, is processed in slices that stay in the L1 cache.
+fn slices(isa: Isa, panels: &Panels, unit: usize) -> usize {
     let each = panels.len(unit) / panels.blocks.max(1);
-    if isa == VectorIsa::Avx2 { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
+    if matches!(isa, Isa::Avx2 | Isa::Neon) { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
 }
 
 /// Convolution. The input is blocked, or NCHW if `plain`; the output is blocked. The weight is packed by [`super::pack::pack`],
@@ -255,7 +255,7 @@ impl Job<'_> {
             for (index, source) in self.sources.iter().enumerate() {
                 let Source { panels, weight, .. } = source;
                 let each = panels.len(unit) / panels.blocks.max(1);
-                let slices = slices(self.isa, panels, unit);
+                let slices = slices(self.isa.into(), panels, unit);
                 for slice in 0..slices {
                     let blocks = share(panels.blocks, slices, slice);
                     let next = if slice + 1 < slices {

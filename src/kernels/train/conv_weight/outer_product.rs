@@ -3,9 +3,7 @@
 //! Each pixel adds the product of `R` contiguous values of `x` with `BLOCKS` vectors of `dy`. The caller decides what the values
 //! are: channels of a block, or kernel elements of a row in NCHW.
 
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::dispatch;
-use crate::kernels::dispatch::{Instance, Kernel};
+use crate::kernels::dispatch::{self, Instance, Kernel};
 use crate::kernels::isa::VectorIsa;
 use crate::kernels::simd::Simd;
 
@@ -56,7 +54,16 @@ impl<const R: usize, const BLOCKS: usize> Kernel for OuterProduct<R, BLOCKS> {
                         for b in 0..BLOCKS {
                             d[b] = S::load(dy.add(b * o.dy_block));
                         }
-                        for r in 0..R {
+                        for group in 0..R / S::FACTORS {
+                            let v = S::factors(x.add(group * S::FACTORS));
+                            for k in 0..S::FACTORS {
+                                let r = group * S::FACTORS + k;
+                                for b in 0..BLOCKS {
+                                    sums[r][b] = S::fma_factor(v, k, d[b], sums[r][b]);
+                                }
+                            }
+                        }
+                        for r in R / S::FACTORS * S::FACTORS..R {
                             let v = S::splat(*x.add(r));
                             for b in 0..BLOCKS {
                                 sums[r][b] = S::fma(v, d[b], sums[r][b]);
@@ -80,7 +87,7 @@ impl<const R: usize, const BLOCKS: usize> Kernel for OuterProduct<R, BLOCKS> {
 /// The micro-kernel for `rows` values and `blocks` (1 or 2) vectors. `None` if `rows * blocks` is more than the lanes.
 pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Instance<Outer>> {
     /// The instances for the listed sizes.
-    #[cfg(target_arch = "x86_64")]
+    #[allow(unused_macros, reason = "an architecture may have none")]
     macro_rules! sizes {
         ($instance:ident, [$($rows:literal x $blocks:literal),* $(,)?]) => {
             match (rows, blocks) {
@@ -102,7 +109,9 @@ pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Insta
                 1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2,
             ]
         ),
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => unreachable!("{isa:?} on another processor"),
+        #[cfg(target_arch = "aarch64")]
+        VectorIsa::Neon => {
+            sizes!(neon, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2])
+        }
     }
 }

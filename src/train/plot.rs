@@ -171,7 +171,7 @@ pub(super) fn draw(out: &mut String, plot: &Plot, runs: &[(String, Series)]) {
     let _ = writeln!(out, "<g clip-path=\"url(#{id})\">");
     for (i, (name, run)) in runs.iter().enumerate() {
         for (class, points) in [("raw", &run.raw), ("train", &run.train), ("valid", &run.valid)] {
-            if points.is_empty() && class == "raw" {
+            if points.is_empty() {
                 continue;
             }
             let path: Vec<String> = points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();

@@ -22,7 +22,7 @@ fn sources_that_are_none() {
     let (_dir, path) = file("empty.resnet", "");
     resnetc(&["check", arg(&path)]).refused("E0007");
     resnetc(&["check", "nowhere.resnet"]).refused("cannot read nowhere.resnet");
-    resnetc(&["check", "models"]).refused("cannot read models");
+    resnetc(&["check", "models"]).refused("`models` is not a run directory");
 }
 
 #[test]

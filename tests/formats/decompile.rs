@@ -177,7 +177,7 @@ fn networks_come_back_as_short_as_they_are_written() {
 
 /// Networks of which some layers come back under other names, or with a note: blocks that are repeated unevenly, values that several
 /// statements read.
-const RENAMED: [&str; 5] = ["dla34", "hrnet_w18_small", "nf_resnet50", "res2net50_26w_4s", "unet"];
+const RENAMED: [&str; 6] = ["dla34", "hrnet_w18_small", "nf_resnet50", "res2net50_26w_4s", "unet", "unet_256"];
 
 #[test]
 fn without_norms_and_names_the_structure_is_still_found() {

@@ -1,5 +1,6 @@
 //! Opens a command's FILE, a source or an artifact, as a model.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -264,5 +265,37 @@ pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, 
     for note in &bound.notes {
         out.note(format_args!("note: {note}"));
     }
+    if let Some(Weights::File(path)) = from {
+        note_order(path, &checked.network.labels, out);
+    }
     Ok(bound.params)
+}
+
+/// Warns if the weights are those of a run whose classes have the same names in another order.
+fn note_order(weights: &Path, labels: &[String], out: &Out) {
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+    let dir = if weights.is_dir() { Some(weights) } else { weights.parent() };
+    let Some((dir, names)) = dir.and_then(|dir| Some((dir, classes_of_run(dir)?))) else { return };
+    let first = names.iter().zip(labels).enumerate().find(|(_, (trained, stated))| trained != stated);
+    if let Some((index, (trained, stated))) = first
+        && names.len() == labels.len()
+        && sorted(&names) == sorted(labels)
+    {
+        out.note(format_args!(
+            "warning: the run `{}` has the classes in another order than `labels`: class {index} is `{trained}` there and `{stated}` here",
+            dir.display()
+        ));
+    }
+}
+
+/// The names of a run's classes, in the order of its scores; `None` if the folder is no run or has none.
+fn classes_of_run(dir: &Path) -> Option<Vec<String>> {
+    let place = Place::of(dir, &Select::default(), None).ok()?;
+    let classes = place.run.map(|run| run.classes).unwrap_or_default();
+    if !classes.is_empty() {
+        return Some(classes);
+    }
+    let mut front = Frontend::open(&place.file).ok()?;
+    let checked = front.check(place.select.network.as_deref()?, &place.select.set)?;
+    Some(checked.network.labels.clone()).filter(|labels| !labels.is_empty())
 }

@@ -162,7 +162,7 @@ impl Settings {
             sides: [side.parse().ok()?, test.parse().ok()?],
             shares: [share.parse().ok()?, test_share.parse().ok()?],
             is_squashed: mode == "squash",
-            interpolation: Resampling::ALL.into_iter().find(|by| by.word() == interpolation)?,
+            interpolation: Resampling::named(interpolation)?,
             mean: list(mean)?,
             std: list(std)?,
         })

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_same_size_is_the_same_image() {
         let image = Pixels { width: 2, height: 1, channels: 3, data: vec![1, 2, 3, 4, 5, 6] };
-        assert!(Resampling::ALL.iter().all(|&by| resize(&image, 1, 2, by) == image));
+        assert!([Resampling::Bilinear, Resampling::Bicubic].iter().all(|&by| resize(&image, 1, 2, by) == image));
     }
 
     const PIL_2X2: [u8; 4] = [43, 73, 137, 167];

@@ -253,9 +253,8 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
             ("crop", Value::Size(h, w)) if (1..=65_536).contains(h) && (1..=65_536).contains(w) => {
                 out.crop = Some([*h as usize, *w as usize])
             }
-            ("interpolation", Value::Word(word)) if Resampling::ALL.iter().any(|by| **word == *by.word()) => {
-                out.interpolation = Resampling::ALL.into_iter().find(|by| **word == *by.word()).unwrap_or_default();
-            }
+            ("interpolation", Value::Word(word)) if **word == *"bilinear" => out.interpolation = Resampling::Bilinear,
+            ("interpolation", Value::Word(word)) if **word == *"bicubic" => out.interpolation = Resampling::Bicubic,
             ("channels", Value::Word(word)) if **word == *"rgb" => out.channels = Channels::Rgb,
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,

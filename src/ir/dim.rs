@@ -150,7 +150,7 @@ impl Dim {
     pub fn least_axis(self) -> Option<(Axis, i64)> {
         let Dim::Free { axis, add, div, times, plus } = self else { return None };
         // the quotient that is needed, rounded up
-        let quotient = -(plus.saturating_sub(1)).div_euclid(times);
+        let quotient = plus.saturating_sub(1).div_euclid(times).saturating_neg();
         Some((axis, quotient.saturating_mul(div).saturating_sub(add).max(1)))
     }
 }

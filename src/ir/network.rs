@@ -30,8 +30,10 @@ pub enum Resampling {
 }
 
 impl Resampling {
-    /// All of them.
-    pub const ALL: [Resampling; 2] = [Resampling::Bilinear, Resampling::Bicubic];
+    /// The one with this word.
+    pub fn named(word: &str) -> Option<Resampling> {
+        [Resampling::Bilinear, Resampling::Bicubic].into_iter().find(|by| by.word() == word)
+    }
 
     /// Its word in the language, as in torchvision and timm.
     pub fn word(self) -> &'static str {

@@ -134,6 +134,24 @@ fn a_run_is_a_network_with_the_names_of_its_classes() {
     let given = resnetc(&["compile", &dir, "--weights", &place.arg("calibrated.safetensors"), "-o", &place.arg("other.rnx")]);
     given.fine();
     assert!(place.read("other.rnx") != place.read("run.rnx"));
+    // weights for classes in another order say so, whether the run knows them from its data or from its source
+    let source = std::fs::read_to_string(place.path("tiny.resnet")).unwrap();
+    let labeled = |names: &str| {
+        let path = place.path("labeled.resnet");
+        std::fs::write(&path, source.replace("  stem {", &format!("  labels [{names}]\n  stem {{"))).unwrap();
+        place.arg("labeled.resnet")
+    };
+    let eval = |file: &str, weights: &str| resnetc(&["eval", file, "--weights", weights, "--data", &data]).fine().err;
+    for weights in [dir.clone(), place.arg("run/weights.safetensors")] {
+        let other = eval(&labeled(r#""cow", "ape", "bee", "dog""#), &weights);
+        assert!(other.contains("class 0 is `ape` there and `cow` here"), "{other}");
+        let same = eval(&labeled(r#""ape", "bee", "cow", "dog""#), &weights);
+        assert!(!same.contains("in another order"), "{same}");
+    }
+    let (own, net) = (place.arg("own"), labeled(r#""ape", "bee", "cow", "dog""#));
+    resnetc(&["train", &net, "--data", &data, "-o", &own, "--threads", "2", "--set", "train.epochs=1"]).fine();
+    let other = eval(&labeled(r#""dog", "bee", "cow", "ape""#), &own);
+    assert!(other.contains("class 0 is `ape` there and `dog` here"), "{other}");
     // while a run is not finished, its checkpoint stands for it
     std::fs::remove_file(place.path("run/weights.safetensors")).unwrap();
     resnetc(&["eval", &dir]).fine();

@@ -277,6 +277,18 @@ impl Writer {
         }
     }
 
+    /// A single number.
+    fn number(&mut self, name: &str, value: f32) -> String {
+        let name = format!("n{}.{name}", self.nodes.len());
+        self.constants.push(TensorProto {
+            name: Some(name.clone()),
+            data_type: Some(1),
+            float_data: vec![value],
+            ..TensorProto::default()
+        });
+        name
+    }
+
     /// Constants from -1 to 1, or for variances from 0.5 to 1.5.
     fn weight(&mut self, from: &mut Bytes<'_>, role: &str, sizes: &[usize]) -> String {
         let name = format!("layer{}.{role}", self.nodes.len());
@@ -315,15 +327,8 @@ impl Writer {
             1 => self.weight(from, "scale", &[&[1, channels], &ones[..]].concat()),
             2 => self.weight(from, "scale", &[1]),
             _ => {
-                let name = format!("n{}.number", self.nodes.len());
                 let value = from.one_of(&[2.0, 0.5, 1.0, 3.0, 6.0, 0.0, -1.0, 0.1, 1e-6, 0.707_106_77]);
-                self.constants.push(TensorProto {
-                    name: Some(name.clone()),
-                    data_type: Some(1),
-                    float_data: vec![value],
-                    ..TensorProto::default()
-                });
-                name
+                self.number("number", value)
             }
         }
     }
@@ -532,16 +537,7 @@ impl Writer {
                     self.push("LayerNormalization", &[&x.name, &of[0], &of[1]], vec![int("axis", -1)], x.sizes.clone());
                 }
                 _ => {
-                    let limits = [0.0, 6.0].map(|value| {
-                        let name = format!("n{}.{value}", self.nodes.len());
-                        self.constants.push(TensorProto {
-                            name: Some(name.clone()),
-                            data_type: Some(1),
-                            float_data: vec![value],
-                            ..TensorProto::default()
-                        });
-                        name
-                    });
+                    let limits = [("low", 0.0), ("high", 6.0)].map(|(name, value)| self.number(name, value));
                     self.push("Clip", &[&x.name, &limits[0], &limits[1]], Vec::new(), x.sizes.clone());
                 }
             },

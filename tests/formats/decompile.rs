@@ -578,6 +578,18 @@ fn depthwise_convolutions_come_back_as_such() {
     );
 }
 
+/// The network of a source, from its graph alone: every layer keeps its name.
+fn comes_back_with_its_names(text: &str) -> Decompiled {
+    let mut front = Frontend::text("net.resnet", text);
+    let checked = front.check("net", &[]);
+    let checked = checked.unwrap_or_else(|| panic!("{}", render::terminal(&front.diagnostics, &front.sources, false)));
+    let kept = Options { keep_names: true, ..options("net") };
+    let found = decompile(&bare(checked.graph(), false), &kept).unwrap();
+    assert_eq!(found.renamed().count(), 0, "{}", found.source);
+    assert_eq!(layers(&compiled(&found)), layers(&checked), "{}", found.source);
+    found
+}
+
 /// Paths that fork and read each other without a structure, as in Res2Net: their layers keep their names, and blocks are found.
 #[test]
 fn names_are_kept_where_paths_read_each_other() {
@@ -587,13 +599,7 @@ fn names_are_kept_where_paths_read_each_other() {
                 batchnorm as bns.1\n    relu as second\n  }\n  branch from whole {\n    slice start: 2 * filters, count: filters\n    \
                 add second\n    conv 3x3, filters as convs.2\n    batchnorm as bns.2\n  }\n  concat second, bns.2\n  \
                 conv 1x1, filters as conv3\n}\n\nnetwork net {\n  input 4 x 8 x 8\n  repeat layer1: 3 of unit { filters: 4 }\n}\n";
-    let mut front = Frontend::text("net.resnet", text);
-    let checked = front.check("net", &[]);
-    let checked = checked.unwrap_or_else(|| panic!("{}", render::terminal(&front.diagnostics, &front.sources, false)));
-    let kept = Options { keep_names: true, ..options("net") };
-    let found = decompile(&bare(checked.graph(), false), &kept).unwrap();
-    assert_eq!(found.renamed().count(), 0, "{}", found.source);
-    assert_eq!(layers(&compiled(&found)), layers(&checked), "{}", found.source);
+    let found = comes_back_with_its_names(text);
     assert!(found.source.contains("repeat layer1: 3 of") || found.source.contains("stage layer1: 3 of"), "{}", found.source);
 }
 
@@ -607,13 +613,7 @@ fn stages_in_numbered_scopes_and_projections_of_two_kernels_come_back() {
                 network net {\n  input 3 x 32 x 32\n  conv 3x3, filters: 8 as stem\n  shortcut: projection\n  \
                 stage stages.0.blocks: 2 of unit { filters: 12 }\n  conv 1x1, filters: 16 as stages.1.down\n  \
                 shortcut: projection(unit: wide)\n  stage stages.1.blocks: 3 of unit { filters: 24, map: halve }\n}\n";
-    let mut front = Frontend::text("net.resnet", text);
-    let checked = front.check("net", &[]);
-    let checked = checked.unwrap_or_else(|| panic!("{}", render::terminal(&front.diagnostics, &front.sources, false)));
-    let kept = Options { keep_names: true, ..options("net") };
-    let found = decompile(&bare(checked.graph(), false), &kept).unwrap();
-    assert_eq!(found.renamed().count(), 0, "{}", found.source);
-    assert_eq!(layers(&compiled(&found)), layers(&checked), "{}", found.source);
+    let found = comes_back_with_its_names(text);
     for stage in ["stage stages.0.blocks: 2 of", "stage stages.1.blocks: 3 of"] {
         assert!(found.source.contains(stage), "{}", found.source);
     }

@@ -226,6 +226,24 @@ fn free_sizes_without_a_divisor_are_refused() {
     }
 }
 
+/// Whatever a file says of a free size, nothing overflows.
+#[test]
+fn free_sizes_do_not_overflow() {
+    let extremes = [i64::MIN, -1, 0, 1, i64::MAX];
+    let positive = [1, 2, i64::MAX];
+    for (add, plus) in extremes.into_iter().flat_map(|add| extremes.map(|plus| (add, plus))) {
+        for (div, times) in positive.into_iter().flat_map(|div| positive.map(|times| (div, times))) {
+            let dim = Dim::Free { axis: Axis::H, add, div, times, plus };
+            let _ = (dim.least_axis(), dim.multiplied(usize::MAX), dim.multiplied(2), dim.to_string(), dim.at(|_| usize::MAX));
+            for by in extremes {
+                let _ = (dim.affine(by, 1, by), dim.affine(by, 2, by), dim.affine(by, i64::MAX, by));
+                let other = Dim::Free { axis: Axis::H, add: by, div, times, plus };
+                let _ = (dim.agrees(other), other.agrees(dim));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_failed_shape_silences_what_follows() {
     let linear = Op::Linear(Linear { features: 10, bias: true, epilogue: Epilogue::default() });

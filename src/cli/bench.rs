@@ -1,17 +1,13 @@
 //! `resnetc bench`
 
-use ndarray::Ix4;
 use serde_json::json;
 
 use super::args::Format;
 use super::failure::{Done, Failure};
 use super::measure::{self, MeasureArgs, Series};
-use super::open;
 use super::output::Out;
-use crate::driver::Weights;
-use crate::ir::Recipe;
+use super::training_step::TrainingStep;
 use crate::kernels::Isa;
-use crate::train::{self, Batch, Engine, Optimizer};
 
 /// Measures a network on random input.
 #[derive(Debug, clap::Args)]
@@ -54,35 +50,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 
 /// Measures training steps on random input, without reading data.
 fn train(args: &Args, out: &mut Out) -> Done {
-    let from = args.measure.model.resolved()?;
-    let (front, checked) = super::train::checked(&from.file, &from.select, out)?;
-    let recipe = Recipe { batch: args.measure.batch as usize, ..checked.network.recipe.clone().unwrap_or_default() };
-    let params = match &from.weights {
-        Some(weights @ Weights::File(_)) => open::bind(&checked, &front, Some(weights), out)?,
-        _ => train::init::initial_params(&checked, &recipe, None).map_err(Failure::input)?.params,
-    };
-    let threads = from.session_options().threads;
-    let mut engine = train::engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
-    let [input] = checked.graph().inputs() else {
-        return Err(Failure::Input("a network with several inputs cannot be trained".into()));
-    };
-    let (_, images) = measure::noise(&checked, *input, recipe.batch)?;
-    let images = images.into_dimensionality::<Ix4>().map_err(|_| Failure::Input("training needs images as input".into()))?;
-    let classes = train::classes(&checked).unwrap_or(1).max(1);
-    let labels: Vec<u32> = (0..recipe.batch).map(|i| (i % classes) as u32).collect();
-    let batch = Batch { images: images.view(), labels: &labels };
-    let mut optimizer = Optimizer::new(recipe.optimizer, threads, engine.parameters()).map_err(Failure::input)?;
-    let mut step = 0;
-    let times = args.measure.rounds(|_| {
-        engine.clear();
-        engine.gradients(&batch, 1.0, step).map_err(Failure::input)?;
-        step += 1;
-        // a learning rate so small that the network does not fit the random input
-        optimizer.step(engine.parameters(), 1e-6);
-        Ok(())
-    })?;
-    let isa = Isa::chosen().map_err(Failure::input)?;
-    report(args, &Measured { network: &checked.network.name, isa, threads, times }, out)
+    let mut step = TrainingStep::open(&args.measure, out)?;
+    let times = args.measure.rounds(|_| step.run())?;
+    report(args, &Measured { network: &step.network, isa: step.isa, threads: step.threads, times }, out)
 }
 
 fn report(args: &Args, measured: &Measured<'_>, out: &mut Out) -> Done {

@@ -29,6 +29,7 @@ mod run;
 mod summary;
 mod table;
 mod train;
+mod training_step;
 mod verify;
 mod view;
 

@@ -116,6 +116,17 @@ impl TrainKernel {
         })
     }
 
+    /// Multiply-adds of a gradient of a convolution's weight or of a linear layer; 0 for others.
+    pub fn macs(&self) -> u64 {
+        let elements = |slot| self.sizes(slot).iter().map(|&n| n as u64).product::<u64>();
+        match &self.op {
+            Train::ConvGradWeight(_) => self.conv().map_or(0, |shape| shape.macs()),
+            Train::LinearGradInput { inputs } => elements(0) * *inputs as u64,
+            Train::LinearGradWeight => elements(0) * self.sizes(1)[1] as u64,
+            _ => 0,
+        }
+    }
+
     /// The standardization whose gradient this computes.
     pub fn standardization(&self) -> Option<Standardization> {
         let Train::StandardizeGrad { conv, channels, .. } = &self.op else { return None };

@@ -102,12 +102,13 @@ impl Kernel {
 }
 
 impl Step {
-    /// Nominal multiply-adds of a convolution or linear layer, regardless of the strategy; 0 for others.
+    /// Nominal multiply-adds of a convolution or linear layer, or of a gradient of one, regardless of the strategy; 0 for others.
     pub fn macs(&self) -> u64 {
         match &self.kernel {
             Kernel::Conv { shape, .. } => shape.macs(),
             Kernel::FusedConvPair { shape, second, .. } => shape.macs() + second.macs(),
             Kernel::Linear { sizes, .. } => sizes.iter().map(|&n| n as u64).product(),
+            Kernel::Train(kernel) => kernel.macs(),
             _ => 0,
         }
     }

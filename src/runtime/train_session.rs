@@ -135,6 +135,11 @@ impl TrainSession {
         self.executor.plans().first().map(|p| &p.plan)
     }
 
+    /// Bytes of the arena.
+    pub fn arena_bytes(&self) -> usize {
+        self.executor.arena_bytes()
+    }
+
     /// Bytes of the arena and of packed weights.
     pub fn bytes(&self) -> usize {
         self.executor.arena_bytes() + self.executor.plans().iter().map(|p| p.bound.weights.bytes()).sum::<usize>()

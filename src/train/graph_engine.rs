@@ -1,6 +1,7 @@
 //! An engine that plans and runs the graph of a training step.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use ndarray::ArrayViewD;
 
@@ -9,7 +10,7 @@ use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
 use crate::ir::{BatchNorm, Canonical, Checked, Op, ParamRole, ParamSource};
 use crate::passes;
-use crate::plan::Settings;
+use crate::plan::{Settings, Step};
 use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
 
 /// A batch norm whose running statistics are updated.
@@ -134,6 +135,27 @@ impl GraphEngine {
         learned.chain(stats).collect()
     }
 
+    /// Like [`Engine::gradients`], and reports the time of each step of the plan.
+    pub fn gradients_timed(
+        &mut self,
+        batch: &Batch<'_>,
+        step: u64,
+        observe: impl FnMut(&Step, Duration),
+    ) -> Result<BatchStats, TrainError> {
+        self.with_inputs(batch, step, |session, inputs| session.run_timed(inputs, observe))?;
+        self.finish(batch, 1.0)
+    }
+
+    /// Takes what the last run computed.
+    fn finish(&mut self, batch: &Batch<'_>, scale: f32) -> Result<BatchStats, TrainError> {
+        self.take_gradients(scale)?;
+        self.update_running_stats(batch.labels.len());
+        self.inference = None;
+        let loss_sum = self.output(grad::LOSS)?.iter().map(|&v| f64::from(v)).sum();
+        let correct = correct(self.output(grad::SCORES)?, batch.labels);
+        Ok(BatchStats { loss_sum, correct, count: batch.labels.len() })
+    }
+
     /// Calls `run` with the inputs of a step for a batch.
     fn with_inputs<T>(
         &mut self,
@@ -235,12 +257,7 @@ impl GraphEngine {
 impl Engine for GraphEngine {
     fn gradients(&mut self, batch: &Batch<'_>, scale: f32, step: u64) -> Result<BatchStats, TrainError> {
         self.with_inputs(batch, step, TrainSession::run)?;
-        self.take_gradients(scale)?;
-        self.update_running_stats(batch.labels.len());
-        self.inference = None;
-        let loss_sum = self.output(grad::LOSS)?.iter().map(|&v| f64::from(v)).sum();
-        let correct = correct(self.output(grad::SCORES)?, batch.labels);
-        Ok(BatchStats { loss_sum, correct, count: batch.labels.len() })
+        self.finish(batch, scale)
     }
 
     fn clear(&mut self) {

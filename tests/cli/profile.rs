@@ -52,6 +52,28 @@ fn the_numbers_of_a_profile_belong_together() {
     }
 }
 
+/// A multiply-add of the forward pass has one in the gradient of the weight and one in that of the input, which the first layer does not need.
+#[test]
+fn a_training_step_is_measured_with_its_packing_and_its_optimizer() {
+    let ran = resnetc(&["profile", FASHION, "--train", "--batch", "2", "--runs", "2", "--threads", "1", "--format", "json"]).fine();
+    let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+    let steps = json["steps"].as_array().unwrap();
+    let macs = |named: &dyn Fn(&str) -> bool| -> u64 {
+        steps.iter().filter(|s| named(s["name"].as_str().unwrap())).map(|s| s["macs"].as_u64().unwrap()).sum()
+    };
+    let forward = 2 * macs_of(FASHION);
+    assert_eq!(macs(&|name| name.ends_with(".weight.grad")), forward);
+    assert_eq!(macs(&|name| !name.contains(".grad")), forward);
+    let all = macs(&|_| true);
+    // a stride makes the gradient of the input a convolution over inserted zeros
+    assert!(all > 5 * forward / 2 && all < 4 * forward, "{all} of {forward}");
+    for name in ["weights", "optimizer"] {
+        let step = steps.iter().find(|s| s["name"] == name).unwrap();
+        assert!(step["us"].as_f64().unwrap() > 0.0 && step["bytes"].as_u64().unwrap() > 0, "{step}");
+    }
+    assert_eq!(resnetc(&["profile", FASHION, "--train", "--tune"]).code, 2);
+}
+
 /// Weights that lie packed in an artifact count as those that are packed on the way.
 #[test]
 fn packed_weights_of_an_artifact_are_counted() {

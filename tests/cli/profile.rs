@@ -55,7 +55,8 @@ fn the_numbers_of_a_profile_belong_together() {
 /// A multiply-add of the forward pass has one in the gradient of the weight and one in that of the input, which the first layer does not need.
 #[test]
 fn a_training_step_is_measured_with_its_packing_and_its_optimizer() {
-    let ran = resnetc(&["profile", FASHION, "--train", "--batch", "2", "--runs", "2", "--threads", "1", "--format", "json"]).fine();
+    let ran =
+        resnetc(&["profile", FASHION, "--train", "--batch", "2", "--runs", "2", "--threads", "1", "--format", "json"]).fine();
     let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
     let steps = json["steps"].as_array().unwrap();
     let macs = |named: &dyn Fn(&str) -> bool| -> u64 {

@@ -135,6 +135,10 @@ impl Simd for Avx2 {
         unsafe { Self::fma(factors, v, sum) }
     }
     #[inline(always)]
+    unsafe fn settle(v: __m256) -> __m256 {
+        unsafe { settle(v) }
+    }
+    #[inline(always)]
     unsafe fn finish_streams() {
         unsafe { _mm_sfence() }
     }
@@ -182,4 +186,13 @@ impl Simd for Avx2 {
     unsafe fn prefetch(at: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
+}
+
+/// See [`Simd::settle`]; a function of its own, as assembly may name vector registers only where they are known to exist.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn settle(mut v: __m256) -> __m256 {
+    // SAFETY: empty assembly
+    unsafe { std::arch::asm!("/* {0} */", inout(ymm_reg) v, options(nostack, preserves_flags)) }
+    v
 }

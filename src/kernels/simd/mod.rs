@@ -53,6 +53,12 @@ pub(super) trait Simd: Arithmetic {
     /// Prefetches a cache line; any address is allowed.
     unsafe fn prefetch(at: *const f32);
 
+    /// The same vector, computed before any load that follows in the source, where the compiler would otherwise interleave what
+    /// needs more registers than there are. Emits no instruction.
+    #[inline(always)]
+    unsafe fn settle(v: Self::V) -> Self::V {
+        v
+    }
     /// A compiler barrier for loads: otherwise the compiler would hoist those of an unrolled loop until accumulators spill. Emits
     /// no instruction.
     #[inline(always)]

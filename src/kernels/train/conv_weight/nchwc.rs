@@ -1,6 +1,6 @@
 //! For the blocked layout, with the micro-kernel of [`super::outer_product`].
 //!
-//! The gradient is split into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of NCHW), and
+//! The gradient is split into tiles: a unit of filters (up to three blocks), a block of channels (or one channel of NCHW), and
 //! all kernel elements. A task computes some tiles over a range of pixels. It processes its range in chunks (rows of a feature
 //! map, or whole feature maps) that stay in the L2 cache while all of its tiles use them; a kernel element reads the part of a
 //! chunk that is inside the input. If one range covers everything, a task stores its tiles immediately; otherwise they are kept
@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::outer_product::{self, Outer, most_rows};
+use super::outer_product::{self, Outer, most_blocks, most_rows};
 use crate::kernels::ConvShape;
 use crate::kernels::conv::range_inside;
 use crate::kernels::isa::VectorIsa;
@@ -19,15 +19,60 @@ use crate::kernels::threads::{Disjoint, ThreadPool, share};
 /// follows it.
 const TILES: usize = 160 << 10;
 /// Approximate bytes of a chunk.
-const CHUNK: usize = 384 << 10;
+const CHUNK: usize = 288 << 10;
 /// Minimum pixels per chunk: between chunks every sum goes to memory and back.
 const MIN_PIXELS: usize = 64;
 /// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
 
+/// The tiles of a gradient.
+struct Tiles {
+    lanes: usize,
+    filters: usize,
+    /// Number of units of filters.
+    units: usize,
+    /// Contiguous channels in the input: `lanes`, or 1 for NCHW.
+    depth: usize,
+    /// Number of blocks of channels that a unit reads.
+    blocks: usize,
+    /// With groups, units are those of packed weights, and read only the blocks of their groups.
+    grouped: Option<Panels>,
+}
+
+impl Tiles {
+    fn new(shape: &ConvShape, lanes: usize, plain: bool) -> Tiles {
+        let depth = if plain { 1 } else { lanes };
+        let filters = shape.filters;
+        if shape.groups > 1 {
+            let panels = Panels::of(shape, lanes, plain);
+            return Tiles { lanes, filters, units: panels.units(), depth, blocks: panels.blocks, grouped: Some(panels) };
+        }
+        let units = filters.div_ceil(lanes).div_ceil(most_blocks(lanes));
+        Tiles { lanes, filters, units, depth, blocks: shape.channels.div_ceil(depth), grouped: None }
+    }
+
+    /// The most blocks of filters in a unit.
+    fn most(&self) -> usize {
+        if self.grouped.is_some() { 2 } else { most_blocks(self.lanes) }
+    }
+
+    /// The blocks of filters of a unit.
+    fn filters(&self, unit: usize) -> Range<usize> {
+        match &self.grouped {
+            Some(panels) => 2 * unit..2 * unit + panels.width(unit),
+            None => share(self.filters.div_ceil(self.lanes), self.units, unit),
+        }
+    }
+
+    /// The first block of channels that a unit reads.
+    fn first_block(&self, unit: usize) -> usize {
+        self.grouped.as_ref().map_or(0, |panels| panels.first_block(unit))
+    }
+}
+
 /// How the work is split.
 struct Split {
-    panels: Panels,
+    tiles: Tiles,
     /// Floats per tile.
     tile: usize,
     /// Sets of filter units.
@@ -48,19 +93,20 @@ struct Split {
 
 impl Split {
     fn new(shape: &ConvShape, lanes: usize, plain: bool, threads: usize) -> Split {
-        let panels = Panels::of(shape, lanes, plain);
+        let tiles = Tiles::new(shape, lanes, plain);
+        let wide = tiles.most();
         let elements = shape.kernel[0] * shape.kernel[1];
-        let tile = elements * panels.depth * 2 * lanes;
-        let (units, blocks) = (panels.units().max(1), panels.blocks.max(1));
-        // a task reads one block of x per block of channels, and two of dy per unit of filters
-        let tiles = (TILES / 4 / tile).max(1);
-        let across = units.min((tiles / 2).isqrt().max(1));
-        let deep = blocks.min(tiles / across);
-        let across = units.min(tiles / deep);
+        let tile = elements * tiles.depth * wide * lanes;
+        let (units, blocks) = (tiles.units.max(1), tiles.blocks.max(1));
+        // a task reads one block of x per block of channels, and `wide` of dy per unit of filters
+        let most = (TILES / 4 / tile).max(1);
+        let across = units.min((most / wide).isqrt().max(1));
+        let deep = blocks.min(most / across);
+        let across = units.min(most / deep);
         let (unit_sets, block_sets) = (units.div_ceil(across), blocks.div_ceil(deep));
         let (across, deep) = (units.div_ceil(unit_sets), blocks.div_ceil(block_sets));
 
-        let floats = deep * panels.depth + across * 2 * lanes;
+        let floats = deep * tiles.depth + across * wide * lanes;
         let pixels = (CHUNK / 4 / floats).max(MIN_PIXELS);
         let (height, width) = (shape.output[0].max(1), shape.output[1].max(1));
         let (pieces, sets) = if pixels < height * width {
@@ -70,7 +116,7 @@ impl Split {
         };
         let tasks = TASKS.max(4 * threads);
         let ranges = tasks.div_ceil(unit_sets * block_sets).clamp(1, (pieces * sets).max(1));
-        let mut split = Split { panels, tile, unit_sets, block_sets, most: across * deep, pieces, sets, ranges, copy: 0 };
+        let mut split = Split { tiles, tile, unit_sets, block_sets, most: across * deep, pieces, sets, ranges, copy: 0 };
         if plain {
             let samples = shape.batch.div_ceil(sets.max(1));
             split.copy = samples * shape.channels * padded(shape, height.div_ceil(pieces)).iter().product::<usize>();
@@ -186,8 +232,8 @@ impl Job<'_> {
     fn part(&self, part: usize) -> Part {
         let split = self.split;
         Part {
-            units: share(split.panels.units(), split.unit_sets, part / split.block_sets),
-            blocks: share(split.panels.blocks, split.block_sets, part % split.block_sets),
+            units: share(split.tiles.units, split.unit_sets, part / split.block_sets),
+            blocks: share(split.tiles.blocks, split.block_sets, part % split.block_sets),
         }
     }
 
@@ -204,7 +250,7 @@ impl Job<'_> {
                 self.copy(&chunk, copy);
             }
             for ((unit, block), sums) in part.tiles().zip(sums.chunks_exact_mut(split.tile)) {
-                let block = split.panels.first_block(unit) + block;
+                let block = split.tiles.first_block(unit) + block;
                 if self.plain {
                     self.add_plain(unit, block, &chunk, copy, sums);
                 } else {
@@ -218,7 +264,8 @@ impl Job<'_> {
     fn add(&self, unit: usize, block: usize, chunk: &Chunk, sums: &mut [f32]) {
         let s = self.shape;
         let lanes = self.isa.lanes();
-        let width = self.split.panels.width(unit);
+        let filters = self.split.tiles.filters(unit);
+        let width = filters.len();
         let ([h, w], [oh, ow]) = (s.input, s.output);
         let rows = most_rows(lanes, width);
         let Some(kernel) = outer_product::choose(self.isa, rows, width) else { unreachable!("a kernel of {rows} x {width}") };
@@ -238,7 +285,7 @@ impl Job<'_> {
             let dy_steps = [out_blocks * oh * ow * lanes, ow * lanes, lanes];
             let mut counts = [chunk.samples.len(), lines.len(), columns.len()];
             let x_at = (((chunk.samples.start * in_blocks + block) * h + y) * w + x) * lanes;
-            let dy_at = (((chunk.samples.start * out_blocks + 2 * unit) * oh + oy) * ow + columns.start) * lanes;
+            let dy_at = (((chunk.samples.start * out_blocks + filters.start) * oh + oy) * ow + columns.start) * lanes;
             let last = |steps: [usize; 3]| -> usize { steps.iter().zip(counts).map(|(step, count)| step * (count - 1)).sum() };
             assert!(x_at + last(x_steps) + lanes <= self.x.len());
             assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
@@ -267,7 +314,8 @@ impl Job<'_> {
     fn add_plain(&self, unit: usize, channel: usize, chunk: &Chunk, copy: &[f32], sums: &mut [f32]) {
         let s = self.shape;
         let lanes = self.isa.lanes();
-        let width = self.split.panels.width(unit);
+        let filters = self.split.tiles.filters(unit);
+        let width = filters.len();
         let [oh, ow] = s.output;
         let out_blocks = s.filters.div_ceil(lanes);
         let [high, wide] = padded(s, chunk.lines.len());
@@ -279,7 +327,7 @@ impl Job<'_> {
         let dy_steps = [out_blocks * oh * ow * lanes, ow * lanes, lanes];
         let counts = [chunk.samples.len(), chunk.lines.len(), ow];
         let last = |steps: [usize; 3]| -> usize { steps.iter().zip(counts).map(|(step, count)| step * (count - 1)).sum() };
-        let dy_at = ((chunk.samples.start * out_blocks + 2 * unit) * oh + chunk.lines.start) * ow * lanes;
+        let dy_at = ((chunk.samples.start * out_blocks + filters.start) * oh + chunk.lines.start) * ow * lanes;
         assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
         for (ky, run) in (0..kh).flat_map(|ky| (0..runs).map(move |run| (ky, run))) {
             let elements = share(kw, runs, run);
@@ -329,14 +377,15 @@ impl Job<'_> {
     /// Stores a tile in the gradient, for the pairs of filters and channels in the same group.
     fn write(&self, unit: usize, block: usize, sums: &[f32], dw: &Disjoint<'_>) {
         let s = self.shape;
-        let panels = &self.split.panels;
-        let (lanes, depth) = (self.isa.lanes(), panels.depth);
-        let width = panels.width(unit) * lanes;
+        let tiles = &self.split.tiles;
+        let (lanes, depth) = (self.isa.lanes(), tiles.depth);
+        let blocks = tiles.filters(unit);
+        let width = blocks.len() * lanes;
         let elements = s.kernel[0] * s.kernel[1];
         let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
-        let first = (panels.first_block(unit) + block) * depth;
-        for lane in 0..width.min(s.filters - unit * 2 * lanes) {
-            let filter = unit * 2 * lanes + lane;
+        let first = (tiles.first_block(unit) + block) * depth;
+        for lane in 0..width.min(s.filters - blocks.start * lanes) {
+            let filter = blocks.start * lanes + lane;
             let group = filter / filters * channels;
             let (from, to) = (first.max(group), (first + depth).min(group + channels));
             if from >= to {
@@ -344,9 +393,14 @@ impl Job<'_> {
             }
             // SAFETY: these channels of this filter are only in this tile
             let out = unsafe { dw.slice((filter * channels + from - group) * elements, (to - from) * elements) };
+            let sums = &sums[(from - first) * width + lane..];
+            if elements == 1 {
+                out.iter_mut().zip(sums.iter().step_by(width)).for_each(|(out, &sum)| *out = sum);
+                continue;
+            }
             for (channel, out) in out.chunks_exact_mut(elements).enumerate() {
                 for (element, out) in out.iter_mut().enumerate() {
-                    *out = sums[(element * depth + from - first + channel) * width + lane];
+                    *out = sums[(element * depth + channel) * width];
                 }
             }
         }

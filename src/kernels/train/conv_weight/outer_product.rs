@@ -7,9 +7,15 @@ use crate::kernels::dispatch::{self, Instance, Kernel};
 use crate::kernels::isa::VectorIsa;
 use crate::kernels::simd::Simd;
 
-/// Values of `x` per sum kept in registers: `rows * blocks` is at most the lanes of a vector.
+/// The most vectors of `dy`: with 16 registers, twelve sums, three vectors and a value of `x`, which hide the latency of a
+/// multiply-add twice over.
+pub(super) fn most_blocks(lanes: usize) -> usize {
+    if lanes <= 8 { 3 } else { 2 }
+}
+
+/// Values of `x` per sum kept in registers, a divisor of the lanes.
 pub(super) fn most_rows(lanes: usize, blocks: usize) -> usize {
-    lanes / blocks
+    lanes / blocks.next_power_of_two().min(2)
 }
 
 /// Operands of the micro-kernel. Strides are in floats, for samples, rows and pixels.
@@ -41,36 +47,49 @@ impl<const R: usize, const BLOCKS: usize> Kernel for OuterProduct<R, BLOCKS> {
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
     unsafe fn run<S: Simd>(o: &Outer) {
         let [samples, rows, pixels] = o.counts;
+        // from behind a row to the next one, and from behind a sample's rows to the next sample
+        let next_row = [o.x_steps, o.dy_steps].map(|steps| steps[1].wrapping_sub(pixels * steps[2]));
+        let next_sample = [o.x_steps, o.dy_steps].map(|steps| steps[0].wrapping_sub(rows * steps[1]));
         // SAFETY: guaranteed by the caller, for every access below
         unsafe {
             // nested sums have smaller rounding errors than one long sum
             let mut sums = [[S::zero(); BLOCKS]; R];
-            for sample in 0..samples {
-                for row in 0..rows {
-                    let mut x = o.x.add(sample * o.x_steps[0] + row * o.x_steps[1]);
-                    let mut dy = o.dy.add(sample * o.dy_steps[0] + row * o.dy_steps[1]);
-                    for _ in 0..pixels {
-                        let mut d = [S::zero(); BLOCKS];
+            let (mut x, mut dy) = (o.x, o.dy);
+            // one loop, as the compiler moves sums between registers around nested ones
+            let (mut pixel, mut row, mut left) = (pixels, rows, samples * rows * pixels);
+            while left > 0 {
+                let mut d = [S::zero(); BLOCKS];
+                for b in 0..BLOCKS {
+                    d[b] = S::load(dy.add(b * o.dy_block));
+                }
+                for group in 0..R / S::FACTORS {
+                    let v = S::factors(x.add(group * S::FACTORS));
+                    for k in 0..S::FACTORS {
+                        let r = group * S::FACTORS + k;
                         for b in 0..BLOCKS {
-                            d[b] = S::load(dy.add(b * o.dy_block));
+                            sums[r][b] = S::settle(S::fma_factor(v, k, d[b], sums[r][b]));
                         }
-                        for group in 0..R / S::FACTORS {
-                            let v = S::factors(x.add(group * S::FACTORS));
-                            for k in 0..S::FACTORS {
-                                let r = group * S::FACTORS + k;
-                                for b in 0..BLOCKS {
-                                    sums[r][b] = S::fma_factor(v, k, d[b], sums[r][b]);
-                                }
-                            }
-                        }
-                        for r in R / S::FACTORS * S::FACTORS..R {
-                            let v = S::splat(*x.add(r));
-                            for b in 0..BLOCKS {
-                                sums[r][b] = S::fma(v, d[b], sums[r][b]);
-                            }
-                        }
-                        x = x.wrapping_add(o.x_steps[2]);
-                        dy = dy.wrapping_add(o.dy_steps[2]);
+                    }
+                }
+                for r in R / S::FACTORS * S::FACTORS..R {
+                    let v = S::splat(*x.add(r));
+                    for b in 0..BLOCKS {
+                        sums[r][b] = S::fma(v, d[b], sums[r][b]);
+                    }
+                }
+                x = x.wrapping_add(o.x_steps[2]);
+                dy = dy.wrapping_add(o.dy_steps[2]);
+                left -= 1;
+                pixel -= 1;
+                if pixel == 0 {
+                    pixel = pixels;
+                    x = x.wrapping_add(next_row[0]);
+                    dy = dy.wrapping_add(next_row[1]);
+                    row -= 1;
+                    if row == 0 {
+                        row = rows;
+                        x = x.wrapping_add(next_sample[0]);
+                        dy = dy.wrapping_add(next_sample[1]);
                     }
                 }
             }
@@ -84,7 +103,7 @@ impl<const R: usize, const BLOCKS: usize> Kernel for OuterProduct<R, BLOCKS> {
     }
 }
 
-/// The micro-kernel for `rows` values and `blocks` (1 or 2) vectors. `None` if `rows * blocks` is more than the lanes.
+/// The micro-kernel for `rows` values and `blocks` vectors. `None` if they are more than [`most_rows`] and [`most_blocks`].
 pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Instance<Outer>> {
     /// The instances for the listed sizes.
     #[allow(unused_macros, reason = "an architecture may have none")]
@@ -99,7 +118,7 @@ pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Insta
     match isa {
         #[cfg(target_arch = "x86_64")]
         VectorIsa::Avx2 => {
-            sizes!(avx2, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2])
+            sizes!(avx2, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2, 1 x 3, 2 x 3, 3 x 3, 4 x 3])
         }
         #[cfg(target_arch = "x86_64")]
         VectorIsa::Avx512 => sizes!(
@@ -111,7 +130,7 @@ pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Insta
         ),
         #[cfg(target_arch = "aarch64")]
         VectorIsa::Neon => {
-            sizes!(neon, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2])
+            sizes!(neon, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2, 1 x 3, 2 x 3, 3 x 3, 4 x 3])
         }
     }
 }

@@ -8,7 +8,7 @@ use super::failure::{Done, Failure};
 use super::open::{self, Place};
 use super::output::{Out, writable};
 use super::progress::progress;
-use super::train::{checked, datasets};
+use super::train::{check_exist, checked, datasets};
 use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};
 use crate::train::{self, calibrate, checkpoint};
@@ -59,6 +59,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let weights = place.weights.as_ref();
     let read = front.files(&checked, weights.unwrap_or(&Weights::Named));
     writable([&*args.output], &[read, data_files(&spec)].concat())?;
+    let named = checked.network.weights.as_ref().map(|(path, _)| path.as_path());
+    let file = match weights {
+        Some(Weights::File(path)) => Some(path.as_path()),
+        Some(Weights::Init(_)) => None,
+        Some(Weights::Named) | None => named,
+    };
+    check_exist(file, [&*spec])?;
+    let (data, _) = datasets(&checked, &spec, None, out)?;
     let params = open::bind(&checked, &front, weights, out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
@@ -71,8 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         stochastic_depth: 0.0,
         ..checked.network.recipe.clone().unwrap_or_default()
     };
-    let (data, _) = datasets(&checked, &spec, None, out)?;
-    let mut feed = train::feed(data, &checked, &recipe, threads, true).map_err(Failure::input)?;
+    let mut feed = train::feed(data.dataset, &checked, &recipe, threads, true).map_err(Failure::input)?;
     let mut engine = train::calibration_engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
     let batches = args.batches.unwrap_or(u64::MAX);
     let wanted = usize::try_from(batches).unwrap_or(usize::MAX).saturating_mul(args.batch as usize);

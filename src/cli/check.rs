@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::args::{Format, Select};
 use super::failure::{Done, Failure};
 use super::open::Place;
@@ -28,9 +30,23 @@ pub(super) struct Args {
     weights: Option<PathBuf>,
     #[command(flatten)]
     select: Select,
-    /// Output format; json prints one line per diagnostic, in rustc's format
+    /// Output format; json prints one line per diagnostic, in rustc's format, and one per network that is right
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// A network that is right.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(rename = "$message_type")]
+    kind: &'static str,
+    file: String,
+    network: &'a str,
+    #[serde(flatten)]
+    totals: Totals,
+    /// The input sizes for which it is right; `None` if its input has one size.
+    sizes: Option<String>,
+    weights: Option<String>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
@@ -41,11 +57,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             Ok(front) => front,
             Err(Failure::Input(error)) => {
                 failed += 1;
-                out.flush()?;
-                match args.format {
-                    Format::Text => out.note(format_args!("error: {error}")),
-                    Format::Json => out.line(json_line(&format!("error: {error}")))?,
-                }
+                say(&format!("error: {error}"), args.format, out)?;
                 continue;
             }
             Err(other) => return Err(other),
@@ -61,27 +73,52 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
                 front.networks().into_iter().filter(|n| n.open.iter().all(given)).map(|n| n.name).collect()
             }
         };
-        let (mut lines, mut of_weights) = (Vec::new(), Vec::new());
+        let (mut lines, mut of_weights, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for name in &names {
             networks += 1;
             let Some(checked) = front.check(name, &select.set) else { continue };
             let totals = Totals::of(&checked);
             let sizes = sizes(&checked);
             let macs = totals.macs.map_or(String::new(), |n| format!(", {} multiply-adds", thousands(n)));
-            let size = if sizes.axes.is_empty() { String::new() } else { format!(", {sizes}") };
-            of_weights.extend(args.weights.iter().map(|path| unfit(&front, &checked, path)).collect::<Result<Vec<_>, _>>()?);
-            lines.push(format!("  {name}: {} layers, {} parameters{macs}{size}", totals.layers, thousands(totals.params)));
+            let sizes = (!sizes.axes.is_empty()).then(|| sizes.to_string());
+            let mut fits = true;
+            if let Some(path) = &args.weights {
+                match read_weights(&front, &checked, path)? {
+                    Ok(found) => notes.extend(found),
+                    Err(unfit) => {
+                        fits = false;
+                        of_weights.extend(unfit);
+                    }
+                }
+            }
+            match args.format {
+                Format::Text => {
+                    let (layers, params) = (totals.layers, thousands(totals.params));
+                    let size = sizes.map_or(String::new(), |sizes| format!(", {sizes}"));
+                    lines.push(format!("  {name}: {layers} layers, {params} parameters{macs}{size}"));
+                }
+                Format::Json if fits => {
+                    let weights = args.weights.as_ref().map(|path| path.display().to_string());
+                    let file = path.display().to_string();
+                    let json = Json { kind: "network", file, network: name, totals, sizes, weights };
+                    lines.push(serde_json::to_string(&json).map_err(Failure::input)?);
+                }
+                Format::Json => {}
+            }
         }
-        front.diagnostics.extend(of_weights.into_iter().flatten());
+        front.diagnostics.extend(of_weights);
         failed += usize::from(front.has_errors());
         let diags = std::mem::take(&mut front.diagnostics);
         out.diagnostics(&diags, &front.sources, args.format)?;
+        for note in notes {
+            say(&format!("note: {note}"), args.format, out)?;
+        }
         if args.format == Format::Text {
             let word = if diags.iter().any(|d| d.is_error()) { "failed" } else { "ok" };
             out.line(format_args!("{}: {word}", path.display()))?;
-            for line in lines {
-                out.line(line)?;
-            }
+        }
+        for line in lines {
+            out.line(line)?;
         }
     }
     if failed > 0 {
@@ -90,20 +127,32 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         }
         return Err(Failure::Said);
     }
-    if args.format == Format::Text && networks == 0 {
-        out.note(match defined {
-            0 => "note: no network was checked: the files define none",
-            _ => "note: no network was checked: all have parameters without defaults (set them with --set)",
-        });
+    match (networks, defined) {
+        (0, 0) => say("note: no network was checked: the files define none", args.format, out),
+        (0, _) => {
+            say("note: no network was checked: all have parameters without defaults (set them with --set)", args.format, out)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Why weights do not fit a network; empty if they do.
-fn unfit(front: &Frontend, checked: &Checked, weights: &Path) -> Result<Vec<Diagnostic>, Failure> {
-    match front.params(checked, &Weights::File(weights.to_path_buf())) {
-        Ok(_) => Ok(Vec::new()),
-        Err(CompileError::Source { diagnostics, .. }) => Ok(diagnostics),
+/// Says something on standard error or, in JSON, as a line of the result.
+fn say(text: &str, format: Format, out: &mut Out) -> Done {
+    match format {
+        Format::Text => {
+            out.flush()?;
+            out.note(text);
+            Ok(())
+        }
+        Format::Json => out.line(json_line(text)),
+    }
+}
+
+/// The notes on how weights were read, as `run` says them, or why they do not fit a network.
+fn read_weights(front: &Frontend, checked: &Checked, weights: &Path) -> Result<Result<Vec<String>, Vec<Diagnostic>>, Failure> {
+    match front.params_noting(checked, &Weights::File(weights.to_path_buf())) {
+        Ok(bound) => Ok(Ok(bound.notes)),
+        Err(CompileError::Source { diagnostics, .. }) => Ok(Err(diagnostics)),
         Err(other) => Err(Failure::input(other)),
     }
 }

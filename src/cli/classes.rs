@@ -1,5 +1,7 @@
 //! Warns where a dataset's classes may not be the network's.
 
+use std::collections::HashMap;
+
 use super::output::Out;
 use crate::data::Dataset;
 
@@ -7,6 +9,13 @@ use crate::data::Dataset;
 /// network has outputs.
 pub(super) fn note_classes(data: &dyn Dataset, labels: &[String], outputs: usize, out: &Out) {
     let classes = data.classes();
+    let mut by_lower = HashMap::new();
+    let pair = classes.iter().find_map(|class| by_lower.insert(class.to_lowercase(), class).map(|first| (first, class)));
+    if let Some((first, second)) =
+        pair.filter(|(first, second)| first != second && !(labels.contains(first) && labels.contains(second)))
+    {
+        out.note(format_args!("note: `{first}` and `{second}` are two classes of the data, although they differ only in case"));
+    }
     if classes.is_empty() || classes.iter().any(|class| labels.contains(class)) {
         return;
     }

@@ -1,21 +1,24 @@
 //! `resnetc explain`
 
+use std::collections::BTreeSet;
+
 use super::failure::{Done, Failure};
+use super::language;
 use super::output::Out;
 use crate::base::codes;
 use crate::elaborate::nearest;
 use crate::ir::ops::{Attribute, Schema, find, operators};
 use crate::syntax::prelude;
 
-/// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed; or the reference of an operator: its
-/// arguments and their defaults.
+/// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed; the reference of an operator: its
+/// arguments and their defaults; or what a statement or a key means.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain conv\n  resnetc explain          list all codes and operators"
+    after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain conv\n  resnetc explain freeze\n  resnetc explain          list all codes and operators"
 )]
 pub(super) struct Args {
-    /// Error code, such as E0301 or e301, or operator, such as conv [default: list all]
-    #[arg(value_name = "CODE|OPERATOR")]
+    /// Error code, such as E0301 or e301, operator, such as conv, or another word, such as stage or freeze [default: list all]
+    #[arg(value_name = "CODE|WORD")]
     topic: Option<String>,
 }
 
@@ -31,9 +34,15 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         out.line(format_args!("{topic}: {}\n", activation.doc))?;
         return out.line(format_args!("    {}", activation.declaration));
     }
-    let near = nearest(topic, words().map(|(word, _)| word));
+    let found = language::find(topic);
+    if !found.is_empty() {
+        return meanings(&found, out);
+    }
+    let entries = language::entries();
+    let others = entries.iter().flat_map(|entry| &entry.words).map(String::as_str);
+    let near = nearest(topic, words().map(|(word, _)| word).chain(others));
     let hint = near.map_or("`resnetc explain` lists all of them".to_owned(), |near| format!("did you mean `{near}`?"));
-    Err(Failure::Input(format!("unknown error code or operator `{topic}`; {hint}")))
+    Err(Failure::Input(format!("`{topic}` is no error code, and no word of the language; {hint}")))
 }
 
 /// A code whose zeros are left out: `E0301` for `e301` or `301`.
@@ -49,9 +58,35 @@ fn list(out: &mut Out) -> Done {
         out.line(format_args!("{}  {}", info.code.0, info.title))?;
     }
     out.line("")?;
-    let width = words().map(|(word, _)| word.len()).max().unwrap_or(0);
+    let entries = language::entries();
+    let others: Vec<(&str, &str)> =
+        entries.iter().filter_map(|entry| Some((&**entry.words.first()?, &**entry.forms.first()?))).collect();
+    let width = words().map(|(word, _)| word).chain(others.iter().map(|(word, _)| *word)).map(str::len).max().unwrap_or(0);
     for (word, doc) in words() {
         out.line(format_args!("{word:width$}  {doc}"))?;
+    }
+    out.line("")?;
+    // an operator is in the list above; `basic` is an example
+    let mut seen: BTreeSet<&str> = words().map(|(word, _)| word).chain(["basic"]).collect();
+    for (word, form) in others {
+        if seen.insert(word) {
+            out.line(format_args!("{word:width$}  {form}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What statements and keys mean, with the sections of the reference.
+fn meanings(found: &[language::Entry], out: &mut Out) -> Done {
+    for (index, entry) in found.iter().enumerate() {
+        if index > 0 {
+            out.line("")?;
+        }
+        for form in &entry.forms {
+            out.line(form)?;
+        }
+        out.line(format_args!("    {}", entry.meaning))?;
+        out.line(format_args!("    (docs/language.md, \"{}\")", entry.section))?;
     }
     Ok(())
 }

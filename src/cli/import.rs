@@ -8,9 +8,11 @@ use super::output::{Out, save, writable};
 use crate::base::tensor::Tensor;
 use crate::data::Published;
 use crate::decompile::{Decompiled, Options, decompile};
-use crate::formats::layer_list::ImportedLayers;
+use crate::formats::layer_list::{ImportedLayers, LayersError};
+use crate::formats::onnx::OnnxError;
 use crate::formats::{caffe, darknet, onnx, safetensors};
 use crate::ir::{Channels, Graph, Op, Preprocess, Resampling, Shape, imagenet};
+use crate::syntax::words;
 
 /// Imports an ONNX file, or a network of Caffe or Darknet, as readable source and a weight file.
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,7 @@ pub(super) struct Args {
     /// Weights of a `.prototxt` (`.caffemodel`) or a `.cfg` (`.weights`)
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Mean image of a `.prototxt` (`.binaryproto` or `.npy`), whose averages go into `preprocess`
+    /// Mean image of a `.prototxt` (`.binaryproto` or `.npy`), whose averages go into `preprocess`, with the `scale` of the text, or else 1
     #[arg(long, value_name = "FILE")]
     mean: Option<PathBuf>,
     /// Source file to write [default: standard output]
@@ -87,7 +89,11 @@ impl From<ImportedLayers> for Imported {
 fn open(args: &Args) -> Result<Imported, Failure> {
     let extension = args.file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let weights = args.weights.as_deref();
-    let wrong = |error: &dyn std::fmt::Display| Failure::Input(format!("`{}`: {error}", args.file.display()));
+    // an error of the file system names its file already
+    let wrong = |error: &dyn std::fmt::Display, names_file: bool| match names_file {
+        true => Failure::input(error),
+        false => Failure::Input(format!("`{}`: {error}", args.file.display())),
+    };
     if args.mean.is_some() && extension != "prototxt" {
         return Err(Failure::Usage("`--mean` is for a `.prototxt`: other formats have no mean image in a file".to_owned()));
     }
@@ -101,7 +107,8 @@ fn open(args: &Args) -> Result<Imported, Failure> {
         _ => {
             let (outputs, keep_names) = (args.outputs.clone(), args.keep_names);
             let how = onnx::ReadOptions { outputs, keep_names, ..onnx::ReadOptions::default() };
-            return onnx::open_with(&args.file, &how).map(Imported::from).map_err(|error| wrong(&error));
+            let opened = onnx::open_with(&args.file, &how).map(Imported::from);
+            return opened.map_err(|error| wrong(&error, matches!(error, OnnxError::Io { .. })));
         }
     };
     if !args.outputs.is_empty() {
@@ -114,28 +121,33 @@ fn open(args: &Args) -> Result<Imported, Failure> {
     if let (Some(mean), Ok(layers)) = (&args.mean, &mut layers) {
         caffe::add_mean(layers, mean).map_err(Failure::input)?;
     }
-    layers.map(Imported::from).map_err(|error| wrong(&error))
+    layers.map(Imported::from).map_err(|error| {
+        let names_file = matches!(error, LayersError::Io { .. } | LayersError::Mean { .. } | LayersError::Weights { .. });
+        wrong(&error, names_file)
+    })
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let written: Vec<&Path> = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path).collect();
+    let mut read = [std::slice::from_ref(&args.file), args.weights.as_slice(), args.mean.as_slice()].concat();
+    // what is wrong with the names of the files is said before a large one is read
+    writable(written.iter().copied(), &read)?;
     let mut imported = open(args)?;
+    read.extend(imported.files.iter().cloned());
+    writable(written, &read)?;
     if let Some(how) = &args.preprocess {
         imported.preprocess = Some(how.preprocess(&input(&imported.graph)).map_err(Failure::input)?);
     }
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| args.output.as_deref().and_then(stem)).or_else(|| stem(&args.file));
     let file = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.unwrap_or_else(|| "imported".to_owned());
     let options = Options {
-        network: name.unwrap_or_else(|| "imported".to_owned()),
+        network: name.clone(),
         doc: Some(format!("Imported from {file}.")),
         classes: true,
         keep_names: args.keep_names,
     };
-    let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
-    writable(
-        written,
-        &[&imported.files[..], std::slice::from_ref(&args.file), args.weights.as_slice(), args.mean.as_slice()].concat(),
-    )?;
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported);
     if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {
@@ -157,6 +169,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             };
             out.line(format_args!("wrote {}: network {}, {lines} lines{weights}", path.display(), made.network))?;
         }
+    }
+    // `my-net` as `my_net` is no surprise
+    let letters = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    if letters(&made.network) != letters(&name) {
+        let why = if words::is_name(&name) { "has another meaning in a source" } else { "is no valid name" };
+        let note = format!("the network is called `{}`, since `{name}` {why}; --name NAME chooses its name", made.network);
+        made.notes.insert(0, note);
     }
     for note in imported.notes.iter().chain(&made.notes) {
         out.note(format_args!("note: {note}"));

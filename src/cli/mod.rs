@@ -18,6 +18,7 @@ mod explain;
 mod export;
 mod failure;
 mod import;
+mod language;
 mod man;
 mod measure;
 mod new;
@@ -91,7 +92,7 @@ enum Command {
     Import(import::Args),
     /// Create a commented starter file
     New(new::Args),
-    /// Explain an error code or an operator
+    /// Explain an error code, an operator, or another word of the language
     Explain(explain::Args),
     /// Print a script that completes commands and options in a shell
     Completions(completions::Args),

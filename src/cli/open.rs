@@ -120,12 +120,16 @@ impl ModelArgs {
 
     /// The network with its weights, and the files that it comes from; what is wrong with it is shown.
     pub fn load(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
+        self.load_if(out, &mut |_, _, _| Ok(()))
+    }
+
+    /// The same if the network passes a check, which comes before its weights are read, since that may take long. The check is given the files
+    /// that the network comes from.
+    pub fn load_if(&self, out: &mut Out, check: &mut Before<'_>) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         let from = self.resolved()?;
-        let (mut network, files) = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
+        let is_artifact = artifact::is_artifact(&from.file);
+        let (mut network, files) = if is_artifact { from.artifact(out, check)? } else { from.source(out, check)? };
         network.settings = self.planning.apply(&network.settings);
-        if let Some(run) = &from.run {
-            run.name_classes(&mut network.checked);
-        }
         Ok((network, files))
     }
 
@@ -142,27 +146,33 @@ impl ModelArgs {
         Ok((checked, read))
     }
 
-    fn artifact(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
+    fn artifact(&self, out: &mut Out, before: &mut Before<'_>) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
             return Err(Failure::Usage(
                 "an artifact contains its network and weights: give --network, --set and --weights to `resnetc compile`".into(),
             ));
         }
         let network = BoundNetwork::open_artifact(&self.file).map_err(Failure::input)?;
+        let files = vec![self.file.clone()];
+        before(&network.checked, &files, out)?;
         if let (Some(packs), Ok(isa)) = (&network.packs, Isa::chosen())
             && packs.isa().lanes() != isa.lanes()
         {
             let (file, packed) = (self.file.display(), packs.isa());
             out.note(format_args!("note: the weights of `{file}` are packed for {packed}, and will be packed again for {isa}"));
         }
-        Ok((network, vec![self.file.clone()]))
+        Ok((network, files))
     }
 
-    fn source(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
+    fn source(&self, out: &mut Out, before: &mut Before<'_>) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         let mut front = source(&self.file)?;
-        let checked = check(&mut front, &self.select, out)?;
-        let params = bind(&checked, &front, self.weights.as_ref(), out)?;
+        let mut checked = check(&mut front, &self.select, out)?;
         let files = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
+        if let Some(run) = &self.run {
+            run.name_classes(&mut checked);
+        }
+        before(&checked, &files, out)?;
+        let params = bind(&checked, &front, self.weights.as_ref(), out)?;
         Ok((BoundNetwork::new(checked, params), files))
     }
 
@@ -190,6 +200,9 @@ impl ModelArgs {
         SessionOptions { threads, ..SessionOptions::default() }
     }
 }
+
+/// What is checked of a network and the files that it comes from before its weights are read.
+pub(super) type Before<'a> = dyn FnMut(&Checked, &[PathBuf], &mut Out) -> Result<(), Failure> + 'a;
 
 /// The text on standard input, which is read once.
 fn stdin() -> Result<&'static str, Failure> {

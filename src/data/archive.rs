@@ -88,17 +88,17 @@ impl Tree {
         self.path.join(name)
     }
 
-    /// One split of an archive that has a folder for each split, and whether it has such folders. Without them, the whole archive; `None` if
-    /// the split is missing.
-    pub fn split(self, split: Split) -> (Option<Tree>, bool) {
+    /// One split of an archive that has a folder for each split, and the name of its folder. Without such folders, the whole archive and no name;
+    /// `None` if the split is missing.
+    pub fn split(self, split: Split) -> (Option<Tree>, Option<&'static str>) {
         let tops: std::collections::BTreeSet<&str> = self.images.keys().filter_map(|path| top(path)).collect();
         let names = |split: Split| split.names().iter().copied();
         let known = |name: &&str| names(Split::Train).chain(names(Split::Test)).any(|known| known == *name);
         if tops.is_empty() || !tops.iter().all(known) || self.images.keys().any(|path| path.components().count() < 3) {
-            return (Some(self), false);
+            return (Some(self), None);
         }
         let found = names(split).find(|name| tops.contains(name));
-        (found.map(|name| self.within(Path::new(name))), true)
+        (found.map(|name| self.within(Path::new(name))), found)
     }
 
     /// The class folders, sorted, and each with its images, sorted.

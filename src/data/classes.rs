@@ -32,16 +32,27 @@ pub(super) fn classes(folders: &[String], options: &DatasetOptions<'_>) -> Resul
 }
 
 /// By class names, if at least one folder is named like a class. A class name may also begin with its synset, as the lines of
-/// `LOC_synset_mapping.txt` do.
+/// `LOC_synset_mapping.txt` do. Case is ignored for a folder that has no class of its exact name, if only one class and one folder are
+/// called so: file systems change it. (ImageNet has a `Cardigan`, the dog, and a `cardigan`.)
 fn by_class_name(folders: &[String], class_names: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
     let begins = |name: &str, folder: &str| name.split_once(' ').is_some_and(|(first, _)| first == folder);
     let is = |name: &str, folder: &str| name == folder || (imagenet::is_synset(folder) && begins(name, folder));
-    let class = |folder: &String| class_names.iter().position(|name| is(name, folder));
-    if !folders.iter().any(|folder| class(folder).is_some()) {
+    let lower = |names: &[String]| names.iter().map(|name| name.to_lowercase()).collect::<Vec<String>>();
+    let (low_folders, low_names) = (lower(folders), lower(class_names));
+    let only = |list: &[String], name: &str| {
+        let mut found = list.iter().enumerate().filter(|(_, other)| *other == name).map(|(index, _)| index);
+        found.next().filter(|_| found.next().is_none())
+    };
+    let class = |(folder, low): (&String, &String)| {
+        let exact = class_names.iter().position(|name| is(name, folder));
+        exact.or_else(|| only(&low_folders, low).and_then(|_| only(&low_names, low)))
+    };
+    let found: Vec<Option<usize>> = folders.iter().zip(&low_folders).map(class).collect();
+    if found.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let known = |folder: &String| class(folder).ok_or_else(|| unknown(folder, class_names));
-    folders.iter().map(known).collect::<Result<_, _>>().map(Some)
+    let known = |(folder, class): (&String, &Option<usize>)| class.ok_or_else(|| unknown(folder, class_names));
+    folders.iter().zip(&found).map(known).collect::<Result<_, _>>().map(Some)
 }
 
 fn unknown(folder: &str, class_names: &[String]) -> FolderError {
@@ -89,6 +100,19 @@ mod tests {
         let unknown = classes(&list(&["n01443537", "n99999999"]), &options(&[], Some(1000)));
         assert!(matches!(unknown, Err(FolderError::UnknownSynset { folder }) if folder == "n99999999"));
         assert_eq!(indices(&["n99999998", "n99999999"], &[], 1000), [0, 1]);
+    }
+
+    #[test]
+    fn case_is_ignored_where_that_is_no_choice() {
+        let class_names = list(&["dog", "cat", "Cardigan", "cardigan"]);
+        assert_eq!(indices(&["Cat", "DOG"], &class_names, 4), [1, 0]);
+        assert_eq!(indices(&["Cat", "cardigan"], &class_names, 4), [1, 3]);
+        // two classes, or two folders, are called so
+        for folders in [&["CARDIGAN", "cat"][..], &["Cat", "cat"]] {
+            let wrong = classes(&list(folders), &options(&class_names, Some(4)));
+            assert!(matches!(wrong, Err(FolderError::UnknownClass { folder, .. }) if folder == folders[0]));
+        }
+        assert_eq!(indices(&["Cat", "cat"], &[], 2), [0, 1]);
     }
 
     #[test]

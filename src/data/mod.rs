@@ -38,7 +38,7 @@ pub use error::{DataError, FolderError};
 #[cfg(feature = "image")]
 pub use image::{ImageError, decode, load};
 pub use loader::{Loader, LoaderOptions, Samples};
-pub use open::{open_dataset, open_valid_split};
+pub use open::{Part, check_exists, open_dataset, open_part, open_valid_split};
 pub use options::{DatasetOptions, Split};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};

@@ -20,6 +20,21 @@ enum Format {
     Archive(PathBuf),
 }
 
+impl Format {
+    /// Where its samples are, for users.
+    fn place(&self) -> String {
+        match self {
+            Format::Arrays([path, _]) | Format::Idx([path, _]) | Format::Folder(path) | Format::Archive(path) => {
+                path.display().to_string()
+            }
+            Format::Cifar(_, files) => match &files[..] {
+                [first, .., last] => format!("{} to {}", first.display(), last.file_name().unwrap_or_default().display()),
+                files => files.iter().map(|file| file.display().to_string()).collect(),
+            },
+        }
+    }
+}
+
 /// The result of looking up a split.
 enum Lookup {
     /// The dataset has no splits.
@@ -30,12 +45,26 @@ enum Lookup {
     Missing,
 }
 
+/// A dataset, or the split of one that was looked for.
+#[derive(Clone)]
+pub struct Part {
+    /// Its samples.
+    pub dataset: Arc<dyn Dataset>,
+    /// Where they are: `photos/val`, `cifar10/test_batch.bin`, `photos.tar (val)`.
+    pub place: String,
+}
+
 /// Opens a split of a dataset, or all of it if it has no splits. `spec` is a folder or file, or the samples and labels of two arrays separated by
 /// a comma.
 pub fn open_dataset(spec: &str, split: Split, options: &DatasetOptions<'_>) -> Result<Arc<dyn Dataset>, DataError> {
+    open_part(spec, split, options).map(|part| part.dataset)
+}
+
+/// Like [`open_dataset`], and says which part was opened.
+pub fn open_part(spec: &str, split: Split, options: &DatasetOptions<'_>) -> Result<Part, DataError> {
     let opened = match find(spec, split)? {
-        Lookup::Unsplit(found) => open(found, split, options)?.map(|(dataset, _)| dataset),
-        Lookup::Split(found) => open(found, split, options)?.map(|(dataset, _)| dataset),
+        Lookup::Unsplit(found) => open(found, split, options)?.map(|(part, _)| part),
+        Lookup::Split(found) => open(found, split, options)?.map(|(part, _)| part),
         Lookup::Missing => None,
     };
     opened.ok_or_else(|| DataError::Invalid {
@@ -48,16 +77,28 @@ pub fn open_dataset(spec: &str, split: Split, options: &DatasetOptions<'_>) -> R
 }
 
 /// Opens the validation split of a dataset; `None` if the dataset has no splits, or not this one.
-pub fn open_valid_split(spec: &str, options: &DatasetOptions<'_>) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+pub fn open_valid_split(spec: &str, options: &DatasetOptions<'_>) -> Result<Option<Part>, DataError> {
     let opened = match find(spec, Split::Valid)? {
-        Lookup::Split(found) => open(found, Split::Valid, options)?.map(|(dataset, _)| dataset),
+        Lookup::Split(found) => open(found, Split::Valid, options)?.map(|(part, _)| part),
         // the splits of an archive are only known after opening it
         Lookup::Unsplit(found @ Format::Archive(_)) => {
-            open(found, Split::Valid, options)?.filter(|(_, is_split)| *is_split).map(|(dataset, _)| dataset)
+            open(found, Split::Valid, options)?.filter(|(_, is_split)| *is_split).map(|(part, _)| part)
         }
         Lookup::Unsplit(_) | Lookup::Missing => None,
     };
     Ok(opened)
+}
+
+/// Checks that the files of a dataset exist, without opening any: what takes long can wait for that.
+pub fn check_exists(spec: &str) -> Result<(), DataError> {
+    let exists =
+        |path: &Path| std::fs::metadata(path).map(drop).map_err(|source| DataError::Io { path: path.to_path_buf(), source });
+    match spec.split_once(',') {
+        Some((samples, labels)) if !Path::new(spec).exists() => {
+            [samples, labels].iter().try_for_each(|part| exists(Path::new(part.trim())))
+        }
+        _ => exists(Path::new(spec)),
+    }
 }
 
 /// Looks up a split.
@@ -135,10 +176,11 @@ fn file(path: &Path, len: u64) -> Result<Lookup, DataError> {
 }
 
 /// A dataset, and whether it is one split of an archive. `None` if the archive lacks the requested split.
-type Opened = Option<(Arc<dyn Dataset>, bool)>;
+type Opened = Option<(Part, bool)>;
 
 fn open(found: Format, split: Split, options: &DatasetOptions<'_>) -> Result<Opened, DataError> {
     let range = LabelRange::of(options.classes);
+    let place = found.place();
     let dataset: Arc<dyn Dataset> = match found {
         Format::Arrays([samples, labels]) => Arc::new(Arrays::open(&samples, &labels, range)?),
         Format::Idx([images, labels]) => Arc::new(idx::open([&images, &labels], range)?),
@@ -147,9 +189,11 @@ fn open(found: Format, split: Split, options: &DatasetOptions<'_>) -> Result<Ope
         Format::Folder(path) => Arc::new(ImageFiles::folder(&path, options)?),
         #[cfg(feature = "image")]
         Format::Archive(path) => {
-            let (tree, is_split) = Tree::open(&path)?.split(split);
+            let (tree, folder) = Tree::open(&path)?.split(split);
             let Some(tree) = tree else { return Ok(None) };
-            return Ok(Some((Arc::new(ImageFiles::archive(&tree, options)?), is_split)));
+            let place = folder.map_or(place.clone(), |folder| format!("{place} ({folder})"));
+            let part = Part { dataset: Arc::new(ImageFiles::archive(&tree, options)?), place };
+            return Ok(Some((part, folder.is_some())));
         }
         #[cfg(not(feature = "image"))]
         Format::Folder(path) | Format::Archive(path) => {
@@ -158,5 +202,5 @@ fn open(found: Format, split: Split, options: &DatasetOptions<'_>) -> Result<Ope
             return Err(DataError::Invalid { path: path.display().to_string(), reason });
         }
     };
-    Ok(Some((dataset, false)))
+    Ok(Some((Part { dataset, place }, false)))
 }

@@ -96,8 +96,9 @@ fn splits_are_found() {
         let train = opened(&spec, Split::Train).unwrap();
         assert_eq!((train.len(), red(&*train, 0)), (2, 2), "{text}");
         assert_eq!(red(&*opened(&spec, Split::Test).unwrap(), 0), 3);
-        let test = open_valid_split(&text, &DatasetOptions::default()).unwrap().unwrap();
-        assert_eq!(test.classes(), ["cat"]);
+        let part = open_valid_split(&text, &DatasetOptions::default()).unwrap().unwrap();
+        assert_eq!(part.dataset.classes(), ["cat"]);
+        assert!(part.place.starts_with(&text) && part.place.contains("val"), "{}", part.place);
     }
     // only a training split
     let train_only = folder(&[("train/cat/1.png", png(2, 2, 1)), ("train/ant/1.png", png(2, 2, 1))]);

@@ -16,6 +16,9 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 
+/// What an argument without a key is.
+const BARE: &str = "after the first argument, a bare name is short for `name: name`";
+
 /// The maximum length of a list.
 const MAX_LIST: usize = 100_000;
 /// The maximum number of values that the expansion of a network computes, compares or binds. A million layers take about 20
@@ -440,6 +443,10 @@ impl<'a> Eval<'a> {
         let params = declared.params();
         self.charge(params.len() * (args.len() + 1), call);
         let mut env = Env { in_channels, ..Env::of_module(program.module_of(def)) };
+        let is_given = |name: &str| has(args, name);
+        let mut missing: Vec<&str> =
+            params.iter().filter(|p| p.default.is_none() && !is_given(&p.name.node)).map(|p| p.name.node.as_str()).collect();
+        let mut taken: Vec<&str> = Vec::new();
         for arg in args {
             let Some((key, span)) = &arg.key else { continue };
             if !params.iter().any(|p| p.name.node == **key) {
@@ -451,8 +458,28 @@ impl<'a> Eval<'a> {
                     "not one of its parameters",
                 )
                 .label(declared.name().span, "declared here");
+                // a bare name is short for `name: name`
+                let is_bare = *span == arg.span;
+                let is_value = is_bare && !matches!(arg.value, Value::Word(_));
+                let fixed = |param: &str| if is_value { format!("{param}: {key}") } else { param.to_owned() };
                 if let Some(near) = nearest(key, params.iter().map(|p| p.name.node.as_str())) {
-                    diag = diag.fix(format!("did you mean `{near}`?"), *span, near);
+                    missing.retain(|param| *param != near);
+                    diag = diag.fix(format!("did you mean `{}`?", fixed(near)), *span, fixed(near));
+                } else if let Some(&first) = missing.first().filter(|_| is_value || !is_bare) {
+                    missing.remove(0);
+                    diag = diag.fix(format!("`{first}` is not given: did you mean `{}`?", fixed(first)), *span, fixed(first));
+                    if is_bare {
+                        diag = diag.rule(BARE);
+                    }
+                } else if is_bare {
+                    let open = params.iter().map(|p| p.name.node.as_str()).find(|name| !is_given(name) && !taken.contains(name));
+                    diag = match open {
+                        Some(open) => {
+                            taken.push(open);
+                            diag.help(format!("to give it to another parameter, write its key: `{open}: {key}`")).rule(BARE)
+                        }
+                        None => diag.rule(BARE),
+                    };
                 } else if let Def::Network(network) = declared
                     && let Some(base) = &network.base
                     && let Some(&below) = program.modules[program.module_of(def)].scope.get(&base.name.node)
@@ -471,15 +498,18 @@ impl<'a> Eval<'a> {
                 (Some(arg), _) => arg.value.clone(),
                 (None, Some(default)) => self.eval(default, &env),
                 (None, None) => {
-                    let kind = declared.kind();
-                    let diag = Diagnostic::error(
-                        codes::MISSING_ARGUMENT,
-                        format!("{kind} `{}` needs `{name}`", declared.name().node),
-                        call,
-                        format!("`{name}` is not given"),
-                    )
-                    .label(param.name.span, "and has no default");
-                    self.diags.push(diag);
+                    // of a key that is none of the parameters, this one may have been meant, and that is said
+                    if missing.contains(&name.as_str()) {
+                        let kind = declared.kind();
+                        let diag = Diagnostic::error(
+                            codes::MISSING_ARGUMENT,
+                            format!("{kind} `{}` needs `{name}`", declared.name().node),
+                            call,
+                            format!("`{name}` is not given"),
+                        )
+                        .label(param.name.span, "and has no default");
+                        self.diags.push(diag);
+                    }
                     Value::Unknown
                 }
             };

@@ -51,7 +51,7 @@ impl Meta {
         let (mut has_class_names, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
-            let mut seen = Vec::new();
+            let (mut seen, mut has_layers) = (Vec::new(), false);
             for stmt in &level.network.body {
                 if let Some(word) = keyword_once(&stmt.kind, derived) {
                     if seen.contains(&word) {
@@ -112,7 +112,12 @@ impl Meta {
                             meta.shortcut = Some((expr.clone(), level.env.clone()));
                         }
                     }
-                    _ if derived => misplaced(stmt, &level.network, eval.diags),
+                    // what follows has the same reason
+                    _ if derived && has_layers => {}
+                    _ if derived => {
+                        has_layers = true;
+                        misplaced(stmt, &level.network, levels, eval.diags);
+                    }
                     // the base's other statements are expanded
                     _ => {}
                 }
@@ -139,13 +144,25 @@ fn keyword_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
     }
 }
 
-fn misplaced(stmt: &Stmt, network: &ast::Network, diags: &mut Vec<Diagnostic>) {
+/// Reports a statement of a derived network that only the one with the layers can have: the last of the levels.
+fn misplaced(stmt: &Stmt, network: &ast::Network, levels: &[Level], diags: &mut Vec<Diagnostic>) {
     let mut diag =
         Diagnostic::error(codes::MISPLACED, "a derived network has exactly the layers of its base", stmt.span, "not here");
     if let Some(base) = &network.base {
         diag = diag.label(base.span, "derived from this");
     }
-    diags.push(diag.rule("it may state `input`, `shortcut`, `preprocess`, `labels`, `weights`, `train` and `expect`"));
+    diag = diag.rule("it may state `input`, `shortcut`, `preprocess`, `labels`, `weights`, `train` and `expect`");
+    if let Some(Level { network: base, .. }) = levels.last() {
+        let name = &base.name.node;
+        diag = diag.label(base.name.span, "its layers are here").help(format!(
+            "to change layers, such as the head, copy `network {name}` to this file, with what it uses, and change the copy"
+        ));
+        if let Some(classes) = base.params.iter().find(|param| param.name.node == "classes") {
+            let classes = &classes.name.node;
+            diag = diag.help(format!("for another number of classes, `network NAME = {name}(…, {classes}: 10)` is enough"));
+        }
+    }
+    diags.push(diag);
 }
 
 fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Expect> {

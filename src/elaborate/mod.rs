@@ -129,6 +129,7 @@ impl Program {
         let work = Cell::new(0);
         let (of_train, set): (Vec<Set>, Vec<Set>) =
             set::parse(set, sources, &mut found).into_iter().partition(|s| s.name.starts_with("train."));
+        let given: Vec<(String, Span)> = set.iter().map(|set| (set.name.clone(), set.span)).collect();
         let mut eval = Eval::new(self, &mut found, &work);
         let env = Env::of_module(self.root);
         let train = train::of_command(&of_train, &env, &mut eval);
@@ -136,6 +137,7 @@ impl Program {
         let out = levels.and_then(|levels| self.expand(top, &levels, moved, train, &mut found, &work));
         // drop errors that merely follow from a syntax error
         found.retain(|d| !self.follows_from_damage(d));
+        found.iter_mut().for_each(|diag| set::show(diag, &given, sources));
         expand::once(&mut found);
         diags.append(&mut found);
         out

@@ -51,3 +51,21 @@ pub(super) fn parse(set: &[(String, String)], sources: &mut SourceMap, diags: &m
     }
     list
 }
+
+/// Points at the setting whose value is wrong where a parameter is used.
+pub(super) fn show(diag: &mut Diagnostic, given: &[(String, Span)], sources: &SourceMap) {
+    if ![codes::UNKNOWN_NAME, codes::BAD_VALUE].contains(&diag.code) {
+        return;
+    }
+    let text = |span: Span| sources.file(span.file).text.get(span.start as usize..span.end as usize).unwrap_or_default();
+    let (at, said) = (diag.span(), &diag.labels);
+    let is_cause = |(name, span): &&(String, Span)| {
+        let value = text(*span);
+        let is_said =
+            diag.message.starts_with(&format!("`{value}` ")) || said.iter().any(|label| label.text == format!("is {value}"));
+        is_said && at.file != span.file && text(at) == name && !said.iter().any(|label| label.span == *span)
+    };
+    if let Some((_, span)) = given.iter().find(is_cause) {
+        *diag = diag.clone().label(*span, "set here");
+    }
+}

@@ -24,12 +24,12 @@ const SIGNATURES: &[(&[u8], &str)] = &[
     (b"Rar!\x1a\x07", "is a RAR archive: unpack it first, and use the file in it"),
     (b"PK\x05\x06", "is an empty zip archive: save or download it again"),
     (
-        b"\x89HDF\r\n\x1a\n",
+        HDF5,
         "is an HDF5 file (.h5, as written by Keras), which is not supported: save its arrays under the network's names with \
          numpy.savez(\"weights.npz\", **arrays)",
     ),
     (
-        b"\x93NUMPY",
+        NUMPY,
         "is a single unnamed NumPy array (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)",
     ),
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`"),
@@ -46,6 +46,11 @@ const SIGNATURES: &[(&[u8], &str)] = &[
     (b"\x89PNG\r\n", IMAGE),
     (b"\xff\xd8\xff", IMAGE),
 ];
+
+const NUMPY: &[u8] = b"\x93NUMPY";
+const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
+
+const TENSORFLOW_MODEL: &str = "is a TensorFlow file, not an ONNX file: convert it first, for example with tf2onnx";
 
 const IMAGE: &str =
     "is an image, not a network or its weights: weights are read from safetensors, PyTorch's `.pth` or NumPy's `.npz`";
@@ -104,7 +109,17 @@ pub(super) fn of_model(bytes: &[u8]) -> Option<&'static str> {
     if is_zip(bytes) || safetensors::is_magic(bytes) || is_legacy(bytes) {
         return Some("is a weight file or an archive, not an ONNX file: pass weights with `--weights`");
     }
-    if is_onnx(bytes) { None } else { of(bytes) }
+    match bytes {
+        _ if is_onnx(bytes) => None,
+        // what is said of these as weights is no help here
+        _ if bytes.starts_with(NUMPY) => Some("is a NumPy array (.npy), not an ONNX file"),
+        _ if bytes.starts_with(HDF5) => {
+            Some("is an HDF5 file (.h5, as written by Keras), not an ONNX file: convert it first, for example with tf2onnx")
+        }
+        _ if bytes.starts_with(b"\x89PNG\r\n") || bytes.starts_with(b"\xff\xd8\xff") => Some("is an image, not an ONNX file"),
+        _ if bytes.starts_with(b"resnet ") => Some("is a source file (.resnet) already: `resnetc check` checks it"),
+        _ => of(bytes).map(|found| if found == TENSORFLOW { TENSORFLOW_MODEL } else { found }),
+    }
 }
 
 /// Whether a file may be ONNX: it begins with the version of the format, followed by another field of a model.
@@ -180,6 +195,17 @@ mod tests {
         for bytes in [&b"# Weights\n"[..], b"{\"a\": 1}", b"\x80\x02}.", &[0; 600]] {
             assert_eq!(of(bytes), None);
         }
+    }
+
+    #[cfg(feature = "onnx")]
+    #[test]
+    fn what_is_said_of_a_file_that_should_be_onnx_is_about_that() {
+        for bytes in [&b"\x93NUMPY\x01\0"[..], b"\x89HDF\r\n\x1a\n\0", b"\x89PNG\r\n", b"\x1c\0\0\0TFL3"] {
+            let found = of_model(bytes).unwrap();
+            assert!(found.contains("not an ONNX file") && !found.contains("savez"), "{found}");
+        }
+        assert!(of_model(b"resnet 1\n").unwrap().contains("check"));
+        assert_eq!(of_model(b"\x08\x08\x12\x07pytorch"), None);
     }
 
     #[test]

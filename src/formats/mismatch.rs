@@ -40,38 +40,40 @@ pub(super) fn report(
     found: &Unwrapped<'_>,
     path: &Path,
 ) -> MismatchReport {
-    let mut diagnostics = differences(checked, expected, found, path);
-    if let (Some(first), Some(note)) = (diagnostics.first_mut(), found.note()) {
+    let (mut diagnostics, left_out) = differences(checked, expected, found, path);
+    let note = if left_out.is_empty() { found.note() } else { found.note_without(&left_out) };
+    if let (Some(first), Some(note)) = (diagnostics.first_mut(), note) {
         *first = first.clone().note(note);
     }
     MismatchReport { diagnostics }
 }
 
-fn differences(
+/// The differences, and the tensors beside a dropped prefix that only the note about it names: they are another part of the model.
+fn differences<'a>(
     checked: &Checked,
     expected: &BTreeMap<&str, Expected<'_>>,
-    found: &Unwrapped<'_>,
+    found: &Unwrapped<'a>,
     path: &Path,
-) -> Vec<Diagnostic> {
+) -> (Vec<Diagnostic>, Vec<&'a str>) {
     let Unwrapped { given, unread, several, .. } = found;
     let file = path.display();
     let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
     if let [first, ..] = several[..] {
         let message = format!("`{file}` has several sets of tensors that fit the network: under {}", name_list::listed(several));
         let help = format!("choose one of them: `{file}#{}`", first.trim_end_matches('.').escape_debug());
-        return vec![Diagnostic::error(codes::WEIGHTS_NAMES, message, place, "in this network").help(help)];
+        return (vec![Diagnostic::error(codes::WEIGHTS_NAMES, message, place, "in this network").help(help)], Vec::new());
     }
     // other differences follow from these: a quantized network has scales beside its weights
     let kinds = types::diagnostics(checked, expected, found, path);
     if !kinds.is_empty() && (types::is_quantized(found) || expected.keys().any(|name| unread.contains_key(name))) {
-        return kinds;
+        return (kinds, Vec::new());
     }
     let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
     let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
     let mut missing: Vec<&str> = expected.keys().copied().filter(lacks).collect();
     let mut unused: Vec<&str> = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).collect();
     if !missing.is_empty() && types::is_quantized(found) {
-        return vec![types::quantized(path, place)];
+        return (vec![types::quantized(path, place)], Vec::new());
     }
     let mut explained = biases::explain(checked, expected, given, &missing, &unused, path);
     let only_rest = |names: &mut Vec<&str>, explained: &Explained| names.retain(|name| !explained.names.contains(*name));
@@ -97,11 +99,16 @@ fn differences(
         let message = format!("`{file}` lacks tensors that the network needs: {}", list(&missing));
         diagnostics.push(Diagnostic::error(codes::WEIGHTS_MISSING, message, span(first), "needed here"));
     }
+    let mut left_out = Vec::new();
+    if !diagnostics.is_empty() {
+        left_out.extend(found.outside.iter().copied().filter(|name| unused.contains(name)));
+        unused.retain(|name| !found.outside.contains(name));
+    }
     if !unused.is_empty() {
         let message = format!("`{file}` has tensors that the network does not: {}", list(&unused));
         diagnostics.push(Diagnostic::error(codes::WEIGHTS_UNUSED, message, place, "in this network"));
     }
     diagnostics.extend(shapes::diagnostic(checked, expected, given, &explained, path));
     diagnostics.extend(kinds);
-    diagnostics
+    (diagnostics, left_out)
 }

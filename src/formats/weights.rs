@@ -29,6 +29,12 @@ pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
     Ok(if is_folder { tensors.with_note(format!("the weights are those in `{}`", file.display())) } else { tensors })
 }
 
+/// Checks that the file that [`open`] reads exists.
+pub fn check_exists(path: &Path) -> Result<(), WeightsError> {
+    let file = locate(path)?.file;
+    std::fs::metadata(&file).map(drop).map_err(|source| WeightsError::Io { what: "read", path: file, source })
+}
+
 /// The file that [`open`] reads.
 pub fn file(path: &Path) -> PathBuf {
     locate(path).map_or_else(|_| path.to_owned(), |location| location.file)

@@ -20,6 +20,8 @@ pub(super) struct Unwrapped<'a> {
     pub prefix: &'a str,
     /// What lies beside the prefix and is not needed, since the network is complete without it.
     pub beside: Vec<&'a str>,
+    /// What lies beside the prefix of a network that is not complete: it may have what the network lacks, under another name.
+    pub outside: Vec<&'a str>,
     /// Several prefixes under which the whole network is; none of them was dropped.
     pub several: Vec<&'a str>,
 }
@@ -27,8 +29,13 @@ pub(super) struct Unwrapped<'a> {
 impl Unwrapped<'_> {
     /// A note for users about the prefix that was dropped.
     pub fn note(&self) -> Option<String> {
+        self.note_without(&self.beside)
+    }
+
+    /// The same where these tensors beside the prefix are not used.
+    pub fn note_without(&self, beside: &[&str]) -> Option<String> {
         let prefix = self.prefix.escape_debug();
-        match &self.beside[..] {
+        match beside {
             _ if self.prefix.is_empty() => None,
             [] => Some(format!("the names in the file begin with `{prefix}`, which is dropped")),
             beside => Some(format!(
@@ -62,7 +69,8 @@ pub(super) fn unwrapped<'a>(
     let renamed = |name: &'a str| without(expected, name, prefix);
     let is_beside = |name: &&'a str| !name.starts_with(prefix) && !expected.contains_key(renamed(name));
     // a network that is complete needs nothing beside the prefix; otherwise, a tensor there may be one that it lacks
-    let beside = if fits(&prefix) { names.iter().copied().filter(is_beside).collect() } else { Vec::new() };
+    let beside: Vec<&str> = names.iter().copied().filter(is_beside).collect();
+    let (beside, outside) = if fits(&prefix) { (beside, Vec::new()) } else { (Vec::new(), beside) };
     let is_dropped = |name: &str| beside.binary_search(&name).is_ok();
     let mut out = Unwrapped { prefix, ..Unwrapped::default() };
     // a name with the prefix comes after one without it, and takes its place
@@ -72,6 +80,7 @@ pub(super) fn unwrapped<'a>(
         out.unread.extend(unread.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (renamed(name), *value)));
     }
     out.beside = beside;
+    out.outside = outside;
     out
 }
 

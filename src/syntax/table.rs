@@ -193,6 +193,7 @@ pub const TABLE: &[Row] = &[
     (&["batchnorm"], &["movingaveragefraction"], Nothing("it is `1 - momentum`: `momentum` is the share of the new batch, as in PyTorch")),
     (&["groupnorm", "layernorm", "instancenorm"], &["epsilon"], Ours("eps")),
     (&["groupnorm", "layernorm", "instancenorm"], &["elementwiseaffine"], Ours("affine")),
+    (&["groupnorm", "layernorm", "instancenorm"], &["bias", "usebias"], Nothing("`affine: false` leaves out weight and bias; for a weight alone, add `elementwise gain(x, weight: parameter = 1) = x * weight` to the file, and `gain as NAME` after the norm")),
     (&["groupnorm", "shuffle"], &["numgroups", "group"], Ours("groups")),
     (&["groupnorm", "instancenorm"], &["numchannels", "numfeatures", "channels"], INFERRED),
     (&["layernorm"], &["normalizedshape", "numchannels", "channels"], Nothing("the sizes are inferred: `layernorm` normalizes the channels of every place, `layernorm over: all` the whole sample")),

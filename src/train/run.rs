@@ -132,7 +132,9 @@ impl Run<'_> {
             })?;
         }
         let mut log = Log::continue_after(&self.dir.log(), 0)?;
-        log.write(self.first_line(recipe))?;
+        let first = self.first_line(recipe);
+        log.write(first.clone())?;
+        observe(Event::Logged(&first));
         RunLoop { run: self, state, optimizer, log, started: Instant::now(), observe }.run_all()
     }
 
@@ -176,8 +178,9 @@ impl Run<'_> {
         }
         // a run that was killed after its first checkpoint may not have written any lines
         if log.lines().is_empty() {
-            log.write(first)?;
+            log.write(first.clone())?;
         }
+        observe(Event::Logged(&first));
         RunLoop { run: self, state, optimizer, log, started: Instant::now(), observe }.run_all()
     }
 

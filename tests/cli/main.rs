@@ -12,6 +12,7 @@ mod cifar;
 mod convert;
 mod eval;
 mod files;
+mod first_use;
 mod messages;
 mod profile;
 mod resume;

@@ -167,6 +167,6 @@ fn codes_are_found_without_their_zeros() {
         assert_eq!(resnetc(&["explain", short]).fine().out, page, "{short}");
     }
     assert!(resnetc(&["explain", "w101"]).fine().out.contains("W0101"));
-    resnetc(&["explain", "e9999"]).refused("unknown error code");
+    resnetc(&["explain", "e9999"]).refused("is no error code");
     assert!(resnetc(&["explain", "conv"]).fine().out.contains("kernel"));
 }

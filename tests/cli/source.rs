@@ -186,7 +186,7 @@ fn explain_prints_the_page_of_a_code() {
     let ran = resnetc(&["explain", "e0301"]).fine();
     assert!(ran.out.starts_with("# E0301") && ran.out.contains("```resnet"), "{}", ran.out);
     assert!(resnetc(&["explain"]).fine().out.lines().count() > 50);
-    resnetc(&["explain", "E9999"]).refused("unknown error code");
+    resnetc(&["explain", "E9999"]).refused("is no error code");
 }
 
 #[test]

@@ -165,6 +165,23 @@ fn a_mean_image_is_preprocessing() {
         (Channels::Bgr, vec![102.0 / 255.0, 110.0 / 255.0, 121.0 / 255.0], vec![1.0 / 255.0; 3])
     );
     assert!(found.notes.len() == 1 && found.notes[0].contains("averages of the mean image of 2 x 2"), "{:?}", found.notes);
+    // the text states no scale, which a program may set
+    assert!(
+        found.notes[0].contains("assumes a scale of 1") && found.notes[0].contains("divide each `std` by it"),
+        "{:?}",
+        found.notes
+    );
+    // one that it states beside the mean image stays, with the mean or without
+    let scaled = "layer { name: \"data\" type: \"Data\" top: \"data\" transform_param { scale: 0.5 mean_file: \"m\" crop_size: 8 } }\n\
+                  layer { name: \"a\" type: \"ReLU\" bottom: \"data\" top: \"a\" }";
+    let mut found = caffe::read(scaled.as_bytes(), None).unwrap();
+    assert!(found.notes.iter().any(|note| note.contains("the mean image of the file is left out")), "{:?}", found.notes);
+    assert_eq!(found.preprocess.as_ref().unwrap().std, [2.0 / 255.0; 3]);
+    std::fs::write(folder.path().join("mean.binaryproto"), mean_image([1, 3, 2, 2], &values)).unwrap();
+    caffe::add_mean(&mut found, &folder.path().join("mean.binaryproto")).unwrap();
+    let how = found.preprocess.unwrap();
+    assert_eq!((how.mean[2], how.std), (121.0 / 255.0, vec![2.0 / 255.0; 3]));
+    assert!(!found.notes.iter().any(|note| note.contains("scale of 1")), "{:?}", found.notes);
     // as NumPy has it
     let array = ArrayD::from_shape_vec(vec![3, 2, 2], values.to_vec()).unwrap();
     let path = folder.path().join("mean.npy");

@@ -120,6 +120,16 @@ fn prefixes_are_dropped_if_more_names_fit() {
     let mut beside = file(&net, &|name| format!("backbone.{name}"));
     beside.extend([("neck.conv.weight".to_owned(), ones(&[3])), ("head.fc.weight".to_owned(), ones(&[3]))]);
     assert!(fits(beside).contains("`backbone.`, which is dropped; not used: `head.fc.weight`, `neck.conv.weight`"));
+    // beside the prefix of a network that lacks a layer, too, unless it may be that layer under another name
+    let mut lacking: Vec<_> = file(&net, &|name| format!("backbone.{name}"));
+    lacking.retain(|(name, _)| name != "backbone.classifier.2.bias");
+    lacking.extend([("neck.conv.weight".to_owned(), ones(&[3])), ("head.fc.weight".to_owned(), ones(&[3]))]);
+    let text = report(&net, lacking.clone());
+    assert!(text.contains("E0506") && text.contains("`classifier.2.bias`") && !text.contains("E0507"), "{text}");
+    assert!(text.contains("`backbone.`, which is dropped; not used: `head.fc.weight`, `neck.conv.weight`"), "{text}");
+    lacking.push(("backbone.more.weight".to_owned(), ones(&[3])));
+    let text = report(&net, lacking);
+    assert!(text.contains("E0507") && text.contains("`more.weight`") && text.contains("not used: `head.fc.weight`"), "{text}");
     // a part of the network beside the prefix, with a part of the prefix
     fits(file(&net, &|name| {
         if name.starts_with("classifier") { format!("model.{name}") } else { format!("model.backbone.{name}") }

@@ -14,9 +14,10 @@ use super::classes::note_classes;
 use super::failure::{Done, Failure, STOPPED};
 use super::output::{Out, writable};
 use super::progress::progress;
-use crate::data::{DatasetOptions, Split, open_dataset};
+use crate::data::{DatasetOptions, Part, Split, check_exists, open_part};
 use crate::eval::{Evaluator, Progress};
 use crate::formats::npy;
+use crate::ir::Checked;
 pub(super) use args::Args;
 use args::failure;
 use networks::Networks;
@@ -27,13 +28,16 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let options = args.options()?;
     let data_spec = data_of(args)?;
-    let Networks { ensemble, args: opened, files } = Networks::open(args, &options, out)?;
-    let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[&files[..], &data_files(&data_spec)].concat())?;
+    check_exists(&data_spec).map_err(Failure::input)?;
+    let written: Vec<&Path> = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path).collect();
+    let mut before = |_: &Checked, files: &[PathBuf], _: &mut Out| {
+        writable(written.iter().copied(), &[files, &data_files(&data_spec)].concat())
+    };
+    let Networks { ensemble, args: opened, .. } = Networks::open(args, &options, &mut before, out)?;
     // each sample is read once
     let names = ensemble.class_names();
     let from = DatasetOptions { class_names: names, strict: false, classes: Some(ensemble.classes()), cache_bytes: 0 };
-    let data = open_dataset(&data_spec, Split::Test, &from).map_err(Failure::input)?;
+    let Part { dataset: data, place } = open_part(&data_spec, Split::Test, &from).map_err(Failure::input)?;
     note_classes(&*data, names, ensemble.classes(), out);
     let mut evaluator = Evaluator::new(ensemble, data, options).map_err(failure)?;
     if let Some(path) = &args.resume {
@@ -48,7 +52,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if let Some(path) = &args.scores {
         npy::write(path, &evaluator.scores().view()).map_err(Failure::input)?;
     }
-    report::report(args, &evaluator, out)?;
+    report::report(args, &evaluator, &place, out)?;
     if is_stopped { Err(Failure::Stopped) } else { evaluator.check_finite().map_err(failure) }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::super::args::Named;
 use super::super::failure::Failure;
-use super::super::open::ModelArgs;
+use super::super::open::{Before, ModelArgs};
 use super::super::output::Out;
 use super::args::{Args, failure};
 use crate::eval::{Ensemble, EvalOptions};
@@ -19,11 +19,12 @@ pub(super) struct Networks {
 }
 
 impl Networks {
-    pub fn open(args: &Args, options: &EvalOptions, out: &mut Out) -> Result<Networks, Failure> {
+    /// Opens them if what they write passes a check, before any weights are read.
+    pub fn open(args: &Args, options: &EvalOptions, check: &mut Before<'_>, out: &mut Out) -> Result<Networks, Failure> {
         let further = args.ensemble.iter().map(|named| further(&args.model, named));
         let mut networks = Networks { ensemble: Ensemble::default(), args: Vec::new(), files: Vec::new() };
         for args in std::iter::once(args.model.clone()).chain(further) {
-            let (network, mut files) = args.load(out)?;
+            let (network, mut files) = args.load_if(out, check)?;
             let origin = args.file.display().to_string();
             networks.ensemble.push(network, origin, options, args.session_options()).map_err(failure)?;
             networks.files.append(&mut files);

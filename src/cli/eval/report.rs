@@ -11,27 +11,43 @@ use super::confusion;
 use crate::data::{Crop, Views};
 use crate::eval::{EvalError, Evaluator, Measures, Report, WorstImage, describe};
 
-pub(super) fn report(args: &Args, evaluator: &Evaluator, out: &mut Out) -> Done {
+/// `place` is where the images are.
+pub(super) fn report(args: &Args, evaluator: &Evaluator, place: &str, out: &mut Out) -> Done {
     let Some(report) = evaluator.report() else { return Err(failure(EvalError::NoImages)) };
     match args.format {
-        Format::Text => text(evaluator, &report, out),
-        Format::Json => out.line(object(args, evaluator, &report)),
+        Format::Text => text(evaluator, &report, place, out),
+        Format::Json => {
+            let mut object = object(args, evaluator, &report);
+            object["data"] = json!(place);
+            out.line(object)
+        }
     }
 }
 
-fn text(evaluator: &Evaluator, report: &Report, out: &mut Out) -> Done {
+/// How many of the most probable classes `top-5` counts. A network with no more classes has no such column.
+const FIVE: usize = 5;
+
+fn text(evaluator: &Evaluator, report: &Report, place: &str, out: &mut Out) -> Done {
+    out.line(format_args!("data     {place}"))?;
     summary(evaluator, report, out)?;
     let mut rows: Vec<(&str, &Measures)> = report.networks.iter().map(|(title, m)| (title.as_str(), m)).collect();
     if rows.len() > 1 {
         rows.push(("ensemble", &report.total));
     }
     let percent = |part: f64| format!("{part:.2} %");
+    let has_five = evaluator.ensemble().classes() > FIVE;
     let row = |(title, m): (&str, &Measures)| {
-        let loss = format!("{:.4}", m.loss);
-        vec![title.to_owned(), percent(m.top1), percent(100.0 - m.top1), percent(m.top5), percent(100.0 - m.top5), loss]
+        let mut row = vec![title.to_owned(), percent(m.top1), percent(100.0 - m.top1)];
+        if has_five {
+            row.extend([percent(m.top5), percent(100.0 - m.top5)]);
+        }
+        row.push(format!("{:.4}", m.loss));
+        row
     };
     let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
-    table(out, &["network", "top-1", "error", "top-5", "error", "loss"], 1, &rows, rows.len() > 1)?;
+    let columns = ["network", "top-1", "error", "top-5", "error", "loss"];
+    let columns = if has_five { columns.to_vec() } else { [&columns[..3], &columns[5..]].concat() };
+    table(out, &columns, 1, &rows, rows.len() > 1)?;
     let name = |class: usize| evaluator.class_name(class);
     out.text(&confusion::text(&report.confusion, name))?;
     if !report.worst.is_empty() {

@@ -1,6 +1,6 @@
 //! Images in, the most probable classes out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -10,14 +10,19 @@ use super::super::output::Out;
 use super::super::progress::progress;
 use super::args::Args;
 use super::images::{named_images, pipeline, read};
+use crate::data;
 use crate::infer::{Unanswered, top_k};
-use crate::ir::Network;
+use crate::ir::{Checked, Network, imagenet};
 use crate::runtime::NotFinite;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let paths = named_images(args, out)?;
-    let model = args.model.model(out)?;
-    note_absent(model.network(), out);
+    let mut before = |network: &Checked, _: &[PathBuf], out: &mut Out| {
+        note_absent(&network.network, crate::train::classes(network), out);
+        none_exists(args, &paths, out)
+    };
+    let (network, _) = args.model.load_if(out, &mut before)?;
+    let model = network.model().map_err(Failure::input)?;
     let mut session = args.model.session(&model)?;
     let pipeline = pipeline(model.optimized())?;
     let bar = progress(paths.len());
@@ -40,8 +45,22 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     answers.result()
 }
 
+/// If no image exists, reports them all, before the weights are read for nothing.
+fn none_exists(args: &Args, paths: &[PathBuf], out: &mut Out) -> Done {
+    if paths.iter().any(|path| path.exists()) {
+        return Ok(());
+    }
+    let mut answers = Answers { args, labels: &[], images: paths.len(), unread: 0, not_finite: 0 };
+    for path in paths {
+        if let Err(error) = data::load(path) {
+            answers.unanswered(path, Unanswered::Unread(error.to_string()), out)?;
+        }
+    }
+    answers.result()
+}
+
 /// Says what a network does not state about images, and how to add it.
-fn note_absent(network: &Network, out: &Out) {
+fn note_absent(network: &Network, classes: Option<usize>, out: &Out) {
     let name = &network.name;
     if network.preprocess.is_none() {
         out.note(format_args!(
@@ -51,9 +70,10 @@ fn note_absent(network: &Network, out: &Out) {
         ));
     }
     if network.labels.is_empty() {
+        let or_imagenet = if classes == Some(imagenet::classes().len()) { ", or `labels imagenet`" } else { "" };
         out.note(format_args!(
             "note: network `{name}` has no `labels`: classes are shown by their numbers. Add `labels \"classes.txt\"`, a file with a \
-             name per line, or `labels imagenet`"
+             name per line{or_imagenet}"
         ));
     }
 }

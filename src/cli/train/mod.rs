@@ -9,8 +9,10 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json;
+
 use super::about::{self, About};
-use super::args::{Select, parse_threads, parse_weights, split};
+use super::args::{Format, Select, parse_threads, parse_weights, split};
 use super::failure::{Done, Failure, STOPPED};
 use super::open::is_stdin;
 use super::output::Out;
@@ -19,9 +21,9 @@ use crate::elaborate::RecipeLabels;
 use crate::ir::{Checked, Recipe};
 use crate::train::{End, Run, RunDir, TrainError, checkpoint, log};
 use open::{Parts, initial_params};
-pub(super) use open::{checked, datasets};
+pub(super) use open::{check_exist, checked, datasets};
 use record::absolute_data;
-use watch::Watch;
+use watch::{Shown, Watch};
 
 /// Trains a network with the recipe in its file.
 #[derive(Debug, clap::Args)]
@@ -63,6 +65,9 @@ pub(in crate::internal::cli) struct Args {
     /// Print only warnings, errors and the final result
     #[arg(short, long)]
     quiet: bool,
+    /// Output format; json prints the lines of train.jsonl as they are written, and one for the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
     /// Number of threads [default: all available CPUs; with --resume, as before]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
@@ -122,11 +127,12 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         None => unused(&about.network),
     });
     check_unused(&dir)?;
-    let params = initial_params(&checked, &front, &recipe, args.weights.as_ref(), out)?;
+    check_exist(weights_file(&recipe, args.weights.as_ref()), [Some(&**data), args.valid.as_deref()].into_iter().flatten())?;
     let (train, valid) = datasets(&checked, data, args.valid.as_deref(), out)?;
-    let outputs = crate::train::classes(&checked);
-    if checked.network.labels.is_empty() && Some(train.classes().len()) == outputs {
-        about.classes = train.classes().to_vec();
+    let params = initial_params(&checked, &front, &recipe, args.weights.as_ref(), out)?;
+    let (classes, outputs) = (train.dataset.classes(), crate::train::classes(&checked));
+    if checked.network.labels.is_empty() && Some(classes.len()) == outputs {
+        about.classes = classes.to_vec();
     }
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     let _lock = lock(&dir)?;
@@ -137,7 +143,7 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         }
         out.note(describe(&recipe, &parts));
     }
-    drive(&mut parts, &recipe, &about, &dir, How { resume: None, quiet: args.quiet }, out)
+    drive(&mut parts, &recipe, &about, &dir, How { resume: None, quiet: args.quiet, format: args.format }, out)
 }
 
 fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
@@ -169,6 +175,7 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     let has_checkpoint = dir.checkpoint().exists();
     let state = has_checkpoint.then(|| checkpoint::state(&dir.checkpoint()).map_err(Failure::input)).transpose()?;
     let (front, checked) = about.checked(dir, out)?;
+    check_exist(None, [Some(&*about.data), about.valid.as_deref()].into_iter().flatten())?;
     let (recipe, params) = match state {
         // the values come from the checkpoint
         Some(state) => {
@@ -189,7 +196,7 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
         (true, true) => Some(Resume::AsBefore),
         (true, false) => Some(Resume::Changed),
     };
-    drive(&mut parts, &recipe, &about, dir, How { resume, quiet: args.quiet }, out)
+    drive(&mut parts, &recipe, &about, dir, How { resume, quiet: args.quiet, format: args.format }, out)
 }
 
 /// How a run continues.
@@ -208,6 +215,8 @@ struct How {
     resume: Option<Resume>,
     /// Whether it shows no progress.
     quiet: bool,
+    /// How it shows progress and the result.
+    format: Format,
 }
 
 fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: How, out: &mut Out) -> Done {
@@ -222,7 +231,7 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
     if how.resume == Some(Resume::AsBefore) && checkpoint::state(&dir.checkpoint()).is_ok_and(|state| state.step >= steps) {
         out.note(format_args!("note: the run has ended after {steps} steps; with a larger --set train.epochs it goes on"));
     }
-    let mut watch = Watch::new(steps, recipe.batch * recipe.accumulate, epoch, how.quiet);
+    let mut watch = Watch::new(steps, recipe.batch * recipe.accumulate, epoch, Shown { quiet: how.quiet, format: how.format });
     let run = Run {
         engine: &mut parts.engine,
         train: &mut *parts.train,
@@ -235,7 +244,7 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         dir,
         threads: about.threads,
     };
-    let mut observe = |event: crate::train::Event<'_>| watch.event(event, STOP.load(Ordering::SeqCst));
+    let mut observe = |event: crate::train::Event<'_>| watch.event(event, STOP.load(Ordering::SeqCst), out);
     let end = match how.resume {
         Some(Resume::AsBefore) => run.resume(None, &mut observe),
         Some(Resume::Changed) => {
@@ -246,7 +255,15 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         None => run.begin(recipe, &mut observe),
     };
     watch.finish();
+    if how.format == Format::Json
+        && let Ok(end) = &end
+    {
+        // the output may be closed; the exit code shows it too
+        let _ = out.line(result_line(*end, dir));
+    }
     match end {
+        Ok(End::Finished) if how.format == Format::Json => Ok(()),
+        Ok(End::Stopped) if how.format == Format::Json => Err(Failure::Stopped),
         Ok(End::Finished) => {
             out.line(format_args!("weights  {}", dir.weights().display()))?;
             best(dir, out)?;
@@ -259,6 +276,23 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
         }
         Err(error) => Err(failed(&error, dir)),
     }
+}
+
+/// The result as a line of JSON.
+fn result_line(end: End, dir: &RunDir) -> serde_json::Value {
+    let state = checkpoint::state(&dir.checkpoint()).ok();
+    let best = state.as_ref().and_then(|state| state.best.as_ref());
+    let path = |path: PathBuf| path.display().to_string();
+    let is_finished = matches!(end, End::Finished);
+    json!({
+        "event": if is_finished { "end" } else { "stopped" },
+        "run": path(dir.path().to_path_buf()),
+        "step": state.as_ref().map(|state| state.step),
+        "checkpoint": path(dir.checkpoint()),
+        "weights": is_finished.then(|| path(dir.weights())),
+        "report": is_finished.then(|| path(dir.report())),
+        "best": best.map(|best| json!({ "weights": path(dir.best()), "step": best.step, "error": best.error })),
+    })
 }
 
 /// Names the weights of the best validation, if that is not the last one.
@@ -278,9 +312,10 @@ fn excepted(checked: &Checked, labels: &[String]) -> Result<Vec<String>, Failure
     let layers = RecipeLabels::new(checked.graph());
     let mut names = Vec::new();
     for label in labels {
-        names.extend(layers.of(label).map_err(|near| {
-            let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            Failure::Input(format!("--except: the network has no layer or stage `{label}`{hint}"))
+        names.extend(layers.of(label).map_err(|unknown| {
+            let hint = unknown.near.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let list = unknown.list().map_or(String::new(), |list| format!("\nnote: {list}"));
+            Failure::Input(format!("--except: the network has no layer or stage `{label}`{hint}{list}"))
         })?);
     }
     Ok(names)
@@ -340,13 +375,22 @@ fn unused(network: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(more).find(|path| !path.exists()).unwrap_or(first)
 }
 
+/// The file that the initial parameters come from.
+fn weights_file<'a>(recipe: &'a Recipe, given: Option<&'a Weights>) -> Option<&'a Path> {
+    match given {
+        Some(Weights::File(path)) => Some(path),
+        _ => recipe.from.as_ref().map(|from| &*from.path),
+    }
+}
+
 /// A summary of the run.
 fn describe(recipe: &Recipe, parts: &Parts) -> String {
     let changes = recipe.augment.iter().map(crate::ir::Augment::name).collect::<Vec<_>>().join(", ");
     format!(
-        "{} training samples, {} validation samples; batch {}{}, lr {}, momentum {}, weight decay {}{}{}",
+        "{} training samples, {} validation samples{}; batch {}{}, lr {}, momentum {}, weight decay {}{}{}",
         parts.train.samples(),
         parts.valid.as_ref().map_or(0, |v| v.samples()),
+        parts.valid_place.as_ref().map_or(String::new(), |place| format!(" in {place}")),
         recipe.batch,
         if recipe.accumulate > 1 { format!(" x {}", recipe.accumulate) } else { String::new() },
         recipe.optimizer.lr,

@@ -1,14 +1,13 @@
 //! The parts of a run: the checked network, the initial parameters, the data.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::super::args::Select;
 use super::super::classes::note_classes;
 use super::super::failure::Failure;
 use super::super::open;
 use super::super::output::Out;
-use crate::data::{self, Dataset, DatasetOptions, Split};
+use crate::data::{self, DatasetOptions, Part, Split};
 use crate::driver::{Frontend, Weights};
 use crate::formats::weights;
 use crate::ir::{Checked, Recipe};
@@ -23,6 +22,8 @@ pub(super) struct Parts {
     pub engine: GraphEngine,
     pub train: Box<dyn Feed>,
     pub valid: Option<Box<dyn Feed>>,
+    /// Where the validation samples are.
+    pub valid_place: Option<String>,
     pub classes: usize,
 }
 
@@ -31,14 +32,16 @@ impl Parts {
         checked: &Checked,
         params: &ParamStore,
         recipe: &Recipe,
-        train: Arc<dyn Dataset>,
-        valid: Option<Arc<dyn Dataset>>,
+        train: Part,
+        valid: Option<Part>,
         threads: usize,
     ) -> Result<Parts, Failure> {
-        let feed = |data, training| train::feed(data, checked, recipe, threads, training).map_err(Failure::input);
+        let feed = |part: Part, training| train::feed(part.dataset, checked, recipe, threads, training).map_err(Failure::input);
+        let valid = valid.filter(|_| recipe.validate.is_some());
         Ok(Parts {
+            valid_place: valid.as_ref().map(|part| part.place.clone()),
             train: feed(train, true)?,
-            valid: valid.filter(|_| recipe.validate.is_some()).map(|data| feed(data, false)).transpose()?,
+            valid: valid.map(|part| feed(part, false)).transpose()?,
             engine: train::engine(checked, params, recipe, threads).map_err(Failure::input)?,
             classes: train::classes(checked).unwrap_or(0),
         })
@@ -56,28 +59,36 @@ pub(in crate::internal::cli) fn checked(file: &Path, select: &Select, out: &mut 
 }
 
 /// The training data, and the validation data if any.
-#[allow(clippy::type_complexity, reason = "a pair of datasets")]
 pub(in crate::internal::cli) fn datasets(
     checked: &Checked,
     spec: &str,
     valid: Option<&str>,
     out: &Out,
-) -> Result<(Arc<dyn Dataset>, Option<Arc<dyn Dataset>>), Failure> {
+) -> Result<(Part, Option<Part>), Failure> {
     let options =
         DatasetOptions { class_names: &checked.network.labels, classes: train::classes(checked), ..DatasetOptions::default() };
-    let train = data::open_dataset(spec, Split::Train, &options).map_err(Failure::input)?;
-    note_classes(&*train, &checked.network.labels, train::classes(checked).unwrap_or(0), out);
+    let train = data::open_part(spec, Split::Train, &options).map_err(Failure::input)?;
+    note_classes(&*train.dataset, &checked.network.labels, train::classes(checked).unwrap_or(0), out);
     // classes have the same indices as in training, even if the folders differ
-    let known = train.classes().to_vec();
+    let known = train.dataset.classes().to_vec();
     let options = match &known[..] {
         [] => options,
         known => DatasetOptions { class_names: known, strict: true, ..options },
     };
     let valid = match valid {
-        Some(spec) => Some(data::open_dataset(spec, Split::Valid, &options).map_err(Failure::input)?),
+        Some(spec) => Some(data::open_part(spec, Split::Valid, &options).map_err(Failure::input)?),
         None => data::open_valid_split(spec, &options).map_err(Failure::input)?,
     };
     Ok((train, valid))
+}
+
+/// Checks that what a run reads exists, before any of it is read: its weights, which may take long, and its data.
+pub(in crate::internal::cli) fn check_exist<'a>(
+    weights: Option<&Path>,
+    data: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    data.into_iter().try_for_each(data::check_exists).map_err(Failure::input)?;
+    weights.map_or(Ok(()), |path| weights::check_exists(path).map_err(Failure::input))
 }
 
 /// The initial parameters: from the command's weight file, from the recipe's, or random.

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::super::args::Format;
+use super::super::output::Out;
 use crate::train::log::Line;
 use crate::train::{Event, Flow};
 
@@ -23,13 +25,22 @@ pub(super) struct Watch {
     shown: Option<[f64; 3]>,
     /// When the last line was written.
     last_line: Instant,
-    quiet: bool,
+    shows: Shown,
+}
+
+/// What is shown, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    /// Only warnings.
+    pub quiet: bool,
+    /// In JSON, the lines of the log go to standard output.
+    pub format: Format,
 }
 
 impl Watch {
-    pub fn new(steps: u64, samples: usize, epoch_steps: u64, quiet: bool) -> Watch {
+    pub fn new(steps: u64, samples: usize, epoch_steps: u64, shows: Shown) -> Watch {
         let bar = ProgressBar::new(steps);
-        if quiet {
+        if shows.quiet || shows.format == Format::Json {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         let style = "{bar:30} {pos}/{len} {msg} {eta} left";
@@ -37,11 +48,18 @@ impl Watch {
             bar.set_style(style);
         }
         let epochs = steps.div_ceil(epoch_steps.max(1));
-        Watch { bar, samples, epochs, shown: None, last_line: Instant::now(), quiet }
+        Watch { bar, samples, epochs, shown: None, last_line: Instant::now(), shows }
     }
 
-    pub fn event(&mut self, event: Event<'_>, stop: bool) -> Flow {
+    pub fn event(&mut self, event: Event<'_>, stop: bool, out: &mut Out) -> Flow {
         match event {
+            Event::Logged(line) if self.shows.format == Format::Json => {
+                if let (false, Ok(text)) = (self.shows.quiet, serde_json::to_string(line)) {
+                    // a closed pipe must not stop the training
+                    let _ = out.line(text).and_then(|()| out.flush());
+                }
+            }
+            Event::Notice(text) if self.shows.format == Format::Json => out.note(text),
             Event::Logged(Line::Step { step, loss, error, images_per_s, .. }) => {
                 let last = [*loss, *error, *images_per_s];
                 let shown = match self.shown {
@@ -86,7 +104,7 @@ impl Watch {
     /// Shows a line unless the run is quiet.
     fn say(&mut self, text: String) {
         self.last_line = Instant::now();
-        if !self.quiet {
+        if !self.shows.quiet {
             self.warn(text);
         }
     }
@@ -103,6 +121,7 @@ impl Watch {
 
     pub fn finish(&mut self) {
         self.bar.finish_and_clear();
+        // in JSON, nothing was averaged
         if let (Some([_, _, images_per_s]), true) = (self.shown, self.samples > 0) {
             self.say(format!("{images_per_s:.1} images/s"));
         }

@@ -23,10 +23,13 @@ impl UnresolvedRecipe {
             for (label, span) in labels {
                 match layers.of(&label) {
                     Ok(found) => names.extend(found),
-                    Err(near) => {
+                    Err(unknown) => {
                         let message = format!("the network has no layer or stage `{label}`");
                         let mut diag = Diagnostic::error(codes::UNKNOWN_LABEL, message, span, "named here");
-                        if let Some(near) = near {
+                        if let Some(list) = unknown.list() {
+                            diag = diag.note(list);
+                        }
+                        if let Some(near) = unknown.near {
                             diag = diag.fix(format!("did you mean `{near}`?"), span, near);
                         }
                         diags.push(diag);

@@ -81,11 +81,12 @@ pub(super) const NO_MEAN_IMAGE: &str =
 /// How images become inputs: Caffe reads channels as blue, green, red, from 0 to 255, subtracts a mean and multiplies by a scale.
 fn preprocess(layer: &Layer<'_>, notes: &mut std::collections::BTreeSet<String>) -> Imported<Option<Preprocess>> {
     let transform = layer.param("transform_param");
-    if transform.word("mean_file").or(former(layer).word("mean_file")).is_some() {
+    let has_image = transform.word("mean_file").or(former(layer).word("mean_file")).is_some();
+    if has_image {
         notes.insert(NO_MEAN_IMAGE.to_owned());
-        return Ok(None);
     }
     let (means, scale) = (transform.floats("mean_value")?, transform.float("scale", 1.0)?);
+    let scale = if scale == 1.0 { former(layer).float("scale", 1.0)? } else { scale };
     let count = if transform.flag("force_gray", false)? { 1 } else { 3 };
     if means.is_empty() && scale == 1.0 || scale <= 0.0 {
         return Ok(None);

@@ -10,6 +10,10 @@ use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::ir::{Channels, Op, Preprocess, Resampling};
 
+/// What a user must know about a text that states no scale.
+const NO_SCALE: &str = ", and assumes a scale of 1, since the file states none: if the program that calls Caffe sets another one \
+                        (`set_input_scale`; 0.017 for MobileNets), divide each `std` by it";
+
 /// States the preprocessing of a network: its channels as blue, green, red from 0 to 255, minus the averages of a mean image, as Caffe's
 /// examples for Python do. An input that is not cropped from the mean's own images could not subtract the image itself.
 pub fn add_mean(imported: &mut ImportedLayers, path: &Path) -> Result<(), LayersError> {
@@ -37,7 +41,9 @@ pub fn add_mean(imported: &mut ImportedLayers, path: &Path) -> Result<(), Layers
         return Err(wrong("its values are not finite".to_owned()));
     }
     // a scale that the text states stays
-    let std = imported.preprocess.take().map_or_else(|| vec![1.0 / 255.0; channels], |how| how.std);
+    let stated = imported.preprocess.take().map(|how| how.std);
+    let scale = if stated.is_some() { "" } else { NO_SCALE };
+    let std = stated.unwrap_or_else(|| vec![1.0 / 255.0; channels]);
     let mean = mean.into_iter().map(|mean| mean / 255.0).collect();
     imported.preprocess = Some(Preprocess {
         resize: None,
@@ -49,7 +55,9 @@ pub fn add_mean(imported: &mut ImportedLayers, path: &Path) -> Result<(), Layers
         mean_from: None,
     });
     imported.notes.retain(|note| note != ABOUT_IMAGES && note != NO_MEAN_IMAGE);
-    imported.notes.push(format!("`preprocess` subtracts the averages of the mean image of {height} x {width}, not the image"));
+    imported
+        .notes
+        .push(format!("`preprocess` subtracts the averages of the mean image of {height} x {width}, not the image{scale}"));
     Ok(())
 }
 

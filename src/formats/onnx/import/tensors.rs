@@ -82,7 +82,14 @@ impl<'a> TensorReader<'a> {
         }
         if !self.data_files.contains_key(location) {
             let path = resolve(self.folder, self.linked, location).map_err(invalid)?;
-            let bytes = Bytes::map(&path).map_err(|source| OnnxError::Io { path: path.clone(), source })?;
+            let bytes = Bytes::map(&path).map_err(|source| match source.kind() {
+                std::io::ErrorKind::NotFound => invalid(format!(
+                    "there is no file `{}`: a file with external data consists of two files, which must lie in the same folder under their \
+                     own names",
+                    path.display()
+                )),
+                _ => OnnxError::Io { path: path.clone(), source },
+            })?;
             self.data_files.insert(location.to_owned(), (path, bytes));
         }
         let (_, file) = self.data_files.get(location).ok_or_else(|| invalid("it is missing".to_owned()))?;

@@ -34,6 +34,8 @@ mod protobuf;
 pub mod pth;
 pub mod rename;
 mod renamed;
+#[cfg(feature = "onnx")]
+mod response;
 pub mod safetensors;
 mod shapes;
 pub mod sharded;

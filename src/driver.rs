@@ -12,8 +12,9 @@ use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
+use crate::formats::rename::Rename;
 use crate::formats::weights::{self, Bound};
-use crate::formats::{WeightsError, npy};
+use crate::formats::{Tensors, WeightsError, npy};
 use crate::ir::{Channels, Checked};
 use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
@@ -24,6 +25,8 @@ pub struct Frontend {
     pub sources: SourceMap,
     /// Errors and warnings, in the order found.
     pub diagnostics: Vec<Diagnostic>,
+    /// Other names for the tensors of weight files.
+    pub renames: Vec<Rename>,
     program: Program,
     /// The file name without its extension: selects among several networks if none is named.
     stem: String,
@@ -87,7 +90,7 @@ impl Frontend {
     fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, name: &Path) -> Frontend {
         program.lint(&mut diagnostics);
         let stem = name.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut front = Frontend { sources, diagnostics, program, stem };
+        let mut front = Frontend { sources, diagnostics, renames: Vec::new(), program, stem };
         front.without_noise();
         front
     }
@@ -301,8 +304,13 @@ impl Frontend {
         let Some(path) = weights_file(checked, from) else {
             return Err(CompileError::NoWeights { network: checked.network.name.clone() });
         };
-        let tensors = weights::open(path)?;
+        let tensors = self.tensors(path)?;
         weights::bind_noting(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
+    }
+
+    /// The tensors of a weight file, renamed.
+    pub fn tensors(&self, path: &Path) -> Result<Tensors, WeightsError> {
+        weights::open(path)?.renamed(&self.renames)
     }
 
     fn refused(&self, diagnostics: Vec<Diagnostic>) -> CompileError {

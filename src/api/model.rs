@@ -9,6 +9,7 @@ use super::error::{Error, ErrorKind};
 use super::network::{self, Network};
 use super::options::{CompileOptions, SessionOptions};
 use crate::formats::artifact::is_artifact;
+use crate::formats::rename::Rename;
 use crate::infer::BoundNetwork;
 use crate::runtime::{self, Outputs};
 
@@ -36,7 +37,8 @@ pub struct Model {
 /// # }
 /// ```
 pub fn compile(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Model, Error> {
-    let (network, front) = network::open(path.as_ref(), options)?;
+    let (network, mut front) = network::open(path.as_ref(), options)?;
+    front.renames = options.rename.iter().map(|(old, new)| Rename { old: old.clone(), new: new.clone() }).collect();
     let params = front.params(network.checked(), &options.weights.lower());
     let params = params.map_err(|error| Error::weights(error, &front.sources))?;
     let model = runtime::Model::new(network.checked().clone(), params);

@@ -38,6 +38,8 @@ pub struct CompileOptions {
     pub set: Vec<(String, String)>,
     /// Where the parameters come from.
     pub weights: Weights,
+    /// Other names for tensors of the weight file, as `--rename OLD=NEW` gives them: `("fc.1", "fc")`.
+    pub rename: Vec<(String, String)>,
 }
 
 impl CompileOptions {
@@ -59,6 +61,14 @@ impl CompileOptions {
     #[must_use]
     pub fn weights(mut self, weights: Weights) -> Self {
         self.weights = weights;
+        self
+    }
+
+    /// Renames a tensor of the weight file, and all whose names begin with `old` and a dot: `("fc.1", "fc")` makes `fc.weight` of
+    /// `fc.1.weight`. May be repeated.
+    #[must_use]
+    pub fn rename(mut self, old: impl Into<String>, new: impl Into<String>) -> Self {
+        self.rename.push((old.into(), new.into()));
         self
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Failure;
 use crate::base::file_system::normalized;
 use crate::driver::Weights;
+use crate::formats::rename::Rename;
 use crate::ir::{Checked, Recipe, WeightsFrom};
 use crate::train::{RunDir, classes};
 
@@ -30,6 +31,9 @@ pub(super) struct About {
     /// What `--from` does not initialize, by the full names of layers and scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub except: Option<Vec<String>>,
+    /// Other names for the tensors of the initial weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rename: Vec<Rename>,
     /// The names of the classes in the data, if the network has no `labels`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,

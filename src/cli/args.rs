@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use crate::driver::Weights;
+use crate::formats::rename::Rename;
 use crate::plan::Settings;
 
 /// The format of a command's output.
@@ -58,6 +59,24 @@ pub(super) struct Select {
     /// Set a parameter of the network; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     pub set: Vec<(String, String)>,
+    /// Other names for the tensors of its weights.
+    #[arg(skip)]
+    pub rename: Vec<Rename>,
+}
+
+impl Select {
+    /// The same, with other names for tensors.
+    pub fn renaming(&self, renames: &Renames) -> Select {
+        Select { rename: renames.rename.clone(), ..self.clone() }
+    }
+}
+
+/// Other names for the tensors of a weight file.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Renames {
+    /// Rename tensors of the weight file: OLD, and all that begin with `OLD.`; may be repeated
+    #[arg(long, value_name = "OLD=NEW")]
+    pub rename: Vec<Rename>,
 }
 
 /// Options for the planner.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::args::{Select, data_files, parse_threads, parse_weights};
+use super::args::{Renames, Select, data_files, parse_threads, parse_weights};
 use super::failure::{Done, Failure};
 use super::open::{self, Place};
 use super::output::{Out, writable};
@@ -31,6 +31,8 @@ pub(super) struct Args {
     /// run]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
+    #[command(flatten)]
+    renames: Renames,
     /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy [default: that of the run]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
@@ -49,7 +51,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let place = Place::of(&args.file, &args.select.renaming(&args.renames), args.weights.as_ref())?;
     let of_run = || place.run.as_ref().map(|run| run.data.clone());
     let Some(spec) = args.data.clone().or_else(of_run) else {
         return Err(Failure::Usage("--data is required, unless FILE is a run directory".into()));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::{Format, Select};
+use super::args::{Format, Renames, Select};
 use super::failure::{Done, Failure};
 use super::open::Place;
 use super::output::{Out, json_line};
@@ -29,6 +29,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     weights: Option<PathBuf>,
     #[command(flatten)]
+    renames: Renames,
+    #[command(flatten)]
     select: Select,
     /// Output format; json prints one line per diagnostic, in rustc's format, and one per network that is right
     #[arg(long, value_enum, default_value_t)]
@@ -51,6 +53,9 @@ struct Json<'a> {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (mut failed, mut networks, mut defined) = (0, 0, 0);
+    if args.weights.is_none() && !args.renames.rename.is_empty() {
+        return Err(Failure::Usage("--rename is about tensors of a weight file: give it with --weights".into()));
+    }
     for path in &args.files {
         let Place { file, select, .. } = Place::of(path, &args.select, None)?;
         let mut front = match super::open::source(&file) {
@@ -62,6 +67,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             }
             Err(other) => return Err(other),
         };
+        front.renames.clone_from(&args.renames.rename);
         defined += front.networks().len();
         let names: Vec<String> = match &select.network {
             Some(name) => vec![front.select(Some(name)).map_err(Failure::input)?],

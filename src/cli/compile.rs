@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Planning, Select, parse_threads, parse_weights};
+use super::args::{Format, Planning, Renames, Select, parse_threads, parse_weights};
 use super::failure::{Done, Failure};
 use super::measure;
 use super::open::{self, Place};
@@ -38,6 +38,8 @@ pub(super) struct Args {
     /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
+    #[command(flatten)]
+    renames: Renames,
     /// Write an artifact with the network, its weights, labels and preprocessing
     #[arg(short, long, value_name = "OUT.rnx", conflicts_with = "emit")]
     output: Option<PathBuf>,
@@ -78,7 +80,7 @@ enum Emit {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let place = Place::of(&args.file, &args.select.renaming(&args.renames), args.weights.as_ref())?;
     let mut front = open::source(&place.file)?;
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::args::Renames;
 use super::failure::{Done, Failure};
 use super::output::{Out, writable};
 use crate::base::tensor::{DType, Tensor};
 use crate::formats::{safetensors, weights};
 
-/// Converts weights of any supported format to safetensors, with the same names.
+/// Converts weights of any supported format to safetensors, with the same names or, with --rename, others.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  resnetc convert resnet20.th -o resnet20.safetensors\n  resnetc convert resnet50.pth -o half.safetensors --dtype f16"
+    after_help = "Examples:\n  resnetc convert resnet20.th -o resnet20.safetensors\n  resnetc convert resnet50.pth -o half.safetensors --dtype f16\n  \
+                  resnetc convert backbone.pth -o net.safetensors --rename 0=conv1 --rename 1=bn1"
 )]
 pub(super) struct Args {
     /// Weights: safetensors (one file or the index of several), PyTorch (.pth, .th) or NumPy (.npz)
@@ -21,6 +23,8 @@ pub(super) struct Args {
     /// File to write
     #[arg(short, long, value_name = "OUT.safetensors")]
     output: PathBuf,
+    #[command(flatten)]
+    renames: Renames,
     /// Type for floating-point tensors [default: unchanged]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Float>,
@@ -35,7 +39,7 @@ enum Float {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     writable([&*args.output], &[weights::file(&args.input)])?;
-    let tensors = weights::open(&args.input).map_err(Failure::input)?;
+    let tensors = weights::open(&args.input).and_then(|tensors| tensors.renamed(&args.renames.rename)).map_err(Failure::input)?;
     for note in tensors.notes() {
         out.note(format_args!("note: {note}"));
     }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use clap::Args;
 
 use super::about::About;
-use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
+use super::args::{Format, Planning, Renames, Select, parse_threads, parse_weights, split};
 use super::failure::Failure;
 use super::output::Out;
 use crate::driver::{CompileError, Frontend, Weights};
@@ -58,7 +58,7 @@ impl Place {
         let own = || [dir.weights(), dir.checkpoint()].into_iter().find(|path| path.exists()).map(Weights::File);
         Ok(Place {
             file: run.source(&dir),
-            select: Select { network: Some(run.network.clone()), set: run.set.clone() },
+            select: Select { network: Some(run.network.clone()), set: run.set.clone(), ..select },
             weights: weights.cloned().or_else(own),
             run: Some(run),
         })
@@ -91,6 +91,8 @@ pub(super) struct ModelArgs {
     /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     pub weights: Option<Weights>,
+    #[command(flatten)]
+    pub renames: Renames,
     /// Number of threads [default: all available CPUs]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroU16>,
@@ -108,7 +110,8 @@ impl ModelArgs {
         if self.run.is_some() {
             return Ok(self.clone());
         }
-        let Place { file, select, weights, run } = Place::of(&self.file, &self.select, self.weights.as_ref())?;
+        let Place { file, select, weights, run } =
+            Place::of(&self.file, &self.select.renaming(&self.renames), self.weights.as_ref())?;
         Ok(ModelArgs { file, select, weights, run, ..self.clone() })
     }
 
@@ -147,9 +150,10 @@ impl ModelArgs {
     }
 
     fn artifact(&self, out: &mut Out, before: &mut Before<'_>) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
-        if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
+        let renames = !self.renames.rename.is_empty();
+        if renames || self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
             return Err(Failure::Usage(
-                "an artifact contains its network and weights: give --network, --set and --weights to `resnetc compile`".into(),
+                "an artifact contains its network and weights: give --network, --set, --weights and --rename to `resnetc compile`".into(),
             ));
         }
         let network = BoundNetwork::open_artifact(&self.file).map_err(Failure::input)?;
@@ -255,6 +259,7 @@ pub(super) enum Expectations {
 
 /// The network to look at, which may break its expectations; its diagnostics are shown.
 pub(super) fn inspect(front: &mut Frontend, select: &Select, out: &mut Out) -> Result<(Checked, Expectations), Failure> {
+    front.renames.clone_from(&select.rename);
     let name = front.select(select.network.as_deref()).map_err(Failure::input)?;
     let checked = front.inspect(&name, &select.set);
     let expectations = if front.has_errors() { Expectations::Failed } else { Expectations::Met };
@@ -265,6 +270,9 @@ pub(super) fn inspect(front: &mut Frontend, select: &Select, out: &mut Out) -> R
 
 /// The weights that the command or the file names.
 pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, out: &mut Out) -> Result<ParamStore, Failure> {
+    if matches!(from, Some(Weights::Init(_))) {
+        without_renames(front)?;
+    }
     let bound = front.params_noting(checked, from.unwrap_or(&Weights::Named)).or_else(|error| match error {
         CompileError::Source { diagnostics, .. } => {
             out.diagnostics(&diagnostics, &front.sources, Format::Text)?;
@@ -282,6 +290,14 @@ pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, 
         note_order(path, &checked.network.labels, out);
     }
     Ok(bound.params)
+}
+
+/// An error if tensors of a file are renamed although none is read.
+pub(super) fn without_renames(front: &Frontend) -> Result<(), Failure> {
+    match front.renames.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Usage("--rename is about tensors of a weight file, but the weights are random".into())),
+    }
 }
 
 /// Warns if the weights are those of a run whose classes have the same names in another order.

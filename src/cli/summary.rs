@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut found = vec![false; args.network.len()];
     let mut failed = false;
     for text in &args.files {
-        let given = Select { network: None, set: args.set.clone() };
+        let given = Select { set: args.set.clone(), ..Select::default() };
         let Place { file: path, select, .. } = Place::of(Path::new(text), &given, None)?;
         let mut front = super::open::source(&path)?;
         for name in names(args, &front, select.network.as_deref(), &mut found)? {

@@ -275,6 +275,7 @@ impl<'s> Reader<'_, 's, '_> {
     fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {
         match value {
             Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
+            Value::List(items) if items.len() == 2 => Some([self.count(&items[0], span)?, self.count(&items[1], span)?]),
             Value::Int(_) => self.count(value, span).map(|n| [if self.is_signal() { 1 } else { n }, n]),
             other => self.wrong("a size such as 3x3, or a whole number", other, span),
         }

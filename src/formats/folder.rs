@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::name_list::listed;
+use super::parts;
 use super::tensors::WeightsError;
 
 /// The names of weight files, most specific first: those of a run (its last checkpoint, if it has not ended), then those that Hugging Face's
@@ -34,6 +35,9 @@ pub(super) fn weights_in(folder: &Path) -> Result<PathBuf, WeightsError> {
         return Ok(file);
     }
     let wrong = |reason| WeightsError::Unsupported { path: folder.to_owned(), reason };
+    if let Some(advice) = parts::advice(folder) {
+        return Err(wrong(advice));
+    }
     let entries = std::fs::read_dir(folder);
     let entries = entries.map_err(|source| WeightsError::Io { what: "read", path: folder.to_owned(), source })?;
     let is_weights = |path: &PathBuf| {
@@ -56,7 +60,9 @@ pub(super) fn weights_in(folder: &Path) -> Result<PathBuf, WeightsError> {
 fn current(folder: &Path) -> Option<PathBuf> {
     let snapshot = || Some(folder.join("snapshots").join(reference(&folder.join("refs/main"))?));
     let step = || Some(folder.join(reference(&folder.join("latest"))?));
-    snapshot().filter(|inner| inner.is_dir()).or_else(|| step().filter(|inner| inner.join(DEEPSPEED).is_file()))
+    snapshot()
+        .filter(|inner| inner.is_dir())
+        .or_else(|| step().filter(|inner| inner.join(DEEPSPEED).is_file() || parts::advice(inner).is_some()))
 }
 
 /// The name of a folder in a file.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
+use super::differing::Differing;
 use super::expected::Expected;
 use super::structure::{self, Explained};
+use super::tensors::Tensors;
 use super::wrapper::Unwrapped;
-use super::{biases, name_list, renamed, shapes, types};
+use super::{biases, by_order, name_list, renamed, shapes, types};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::Checked;
@@ -30,17 +31,14 @@ impl fmt::Display for MismatchReport {
 
 impl std::error::Error for MismatchReport {}
 
-/// The number of names that a diagnostic gives as examples.
-const EXAMPLES: usize = 3;
-
 /// All differences; no diagnostics if the tensors fit.
 pub(super) fn report(
     checked: &Checked,
     expected: &BTreeMap<&str, Expected<'_>>,
     found: &Unwrapped<'_>,
-    path: &Path,
+    tensors: &Tensors,
 ) -> MismatchReport {
-    let (mut diagnostics, left_out) = differences(checked, expected, found, path);
+    let (mut diagnostics, left_out) = differences(checked, expected, found, tensors);
     let note = if left_out.is_empty() { found.note() } else { found.note_without(&left_out) };
     if let (Some(first), Some(note)) = (diagnostics.first_mut(), note) {
         *first = first.clone().note(note);
@@ -53,9 +51,10 @@ fn differences<'a>(
     checked: &Checked,
     expected: &BTreeMap<&str, Expected<'_>>,
     found: &Unwrapped<'a>,
-    path: &Path,
+    tensors: &Tensors,
 ) -> (Vec<Diagnostic>, Vec<&'a str>) {
     let Unwrapped { given, unread, several, .. } = found;
+    let path = tensors.path();
     let file = path.display();
     let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
     if let [first, ..] = several[..] {
@@ -68,36 +67,26 @@ fn differences<'a>(
     if !kinds.is_empty() && (types::is_quantized(found) || expected.keys().any(|name| unread.contains_key(name))) {
         return (kinds, Vec::new());
     }
-    let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
-    let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
-    let mut missing: Vec<&str> = expected.keys().copied().filter(lacks).collect();
-    let mut unused: Vec<&str> = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).collect();
-    if !missing.is_empty() && types::is_quantized(found) {
+    let mut differing = Differing::new(checked, expected, found, tensors);
+    if !differing.missing.is_empty() && types::is_quantized(found) {
         return (vec![types::quantized(path, place)], Vec::new());
     }
-    let mut explained = biases::explain(checked, expected, given, &missing, &unused, path);
-    let only_rest = |names: &mut Vec<&str>, explained: &Explained| names.retain(|name| !explained.names.contains(*name));
-    only_rest(&mut missing, &explained);
-    only_rest(&mut unused, &explained);
+    differing.explain(biases::explain(&differing));
     // names that differ look like other blocks and another depth
-    let renamed = renamed::explain(checked, expected, given, &missing, &unused);
-    let are_all = missing.iter().chain(&unused).all(|name| renamed.names.contains(*name));
-    if are_all && !renamed.names.is_empty() {
-        explained.extend(renamed);
+    let renames = by_order::renames(&differing);
+    let renamed = renamed::explain(&differing, renames.as_ref());
+    if renames.is_some() || differing.is_explained_by(&renamed) {
+        differing.explain(renamed);
     } else {
-        explained.extend(structure::explain(checked, expected, given));
-        only_rest(&mut missing, &explained);
-        only_rest(&mut unused, &explained);
-        explained.extend(renamed::explain(checked, expected, given, &missing, &unused));
+        differing.explain(structure::explain(checked, expected, given));
+        differing.explain(renamed::explain(&differing, None));
     }
-    only_rest(&mut missing, &explained);
-    only_rest(&mut unused, &explained);
-    let Explained { mut diagnostics, names: explained } = explained;
-    let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
-    let list = |names: &[&str]| name_list::first(names, EXAMPLES);
+    let (missing, mut unused) = (&differing.missing, differing.unused.clone());
+    let Explained { mut diagnostics, names: explained } = differing.explained.clone();
     if let Some(first) = missing.first() {
-        let message = format!("`{file}` lacks tensors that the network needs: {}", list(&missing));
-        diagnostics.push(Diagnostic::error(codes::WEIGHTS_MISSING, message, span(first), "needed here"));
+        let span = differing.node(first).map_or(place, |node| differing.span(node));
+        let what = "lacks tensors that the network needs";
+        diagnostics.push(differing.error(codes::WEIGHTS_MISSING, what, missing, span, "needed here"));
     }
     let mut left_out = Vec::new();
     if !diagnostics.is_empty() {
@@ -105,8 +94,8 @@ fn differences<'a>(
         unused.retain(|name| !found.outside.contains(name));
     }
     if !unused.is_empty() {
-        let message = format!("`{file}` has tensors that the network does not: {}", list(&unused));
-        diagnostics.push(Diagnostic::error(codes::WEIGHTS_UNUSED, message, place, "in this network"));
+        let what = "has tensors that the network does not";
+        diagnostics.push(differing.error(codes::WEIGHTS_UNUSED, what, &unused, place, "in this network"));
     }
     diagnostics.extend(shapes::diagnostic(checked, expected, given, &explained, path));
     diagnostics.extend(kinds);

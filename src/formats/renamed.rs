@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::expected::Expected;
+use super::by_order::ByOrder;
+use super::differing::Differing;
+use super::natural::natural;
+use super::rename::Rename;
 use super::structure::Explained;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::base::tensor::{Tensor, without_ones};
-use crate::ir::Checked;
+use crate::base::tensor::without_ones;
 
 /// The number of ways in which names differ that a message shows. Names that differ in more ways are those of another implementation.
 const MAX_WAYS: usize = 10;
@@ -22,35 +24,38 @@ struct Pair<'n> {
     tensors: Vec<String>,
 }
 
-/// Explains the layers among the missing names that are among the unused ones under another name.
-pub(super) fn explain(
-    checked: &Checked,
-    expected: &BTreeMap<&str, Expected<'_>>,
-    given: &BTreeMap<&str, &Tensor>,
-    missing: &[&str],
-    unused: &[&str],
-) -> Explained {
+/// Explains the layers among the missing names that are among the unused ones under another name. `renames` are those that make the
+/// tensors fit in order, by names without the prefix of a wrapper.
+pub(super) fn explain(differing: &Differing<'_>, renames: Option<&ByOrder>) -> Explained {
+    let Differing { expected, missing, unused, .. } = differing;
+    let given = differing.given();
     let ours = layers(missing.iter().filter_map(|name| Some((*name, expected.get(name)?.shape))));
     let theirs = layers(unused.iter().filter_map(|name| Some((*name, given.get(name)?.shape()))));
-    let pairs = pairs(&ours, &theirs);
+    let pairs = match renames {
+        Some(renames) => renamed(&ours, &theirs, &renames.here),
+        None => pairs(&ours, &theirs),
+    };
     let mut ways: BTreeMap<(String, String), Vec<&Pair<'_>>> = BTreeMap::new();
     for pair in &pairs {
         ways.entry(difference(pair.there, pair.here)).or_default().push(pair);
     }
     let first = pairs.iter().flat_map(|pair| pair.tensors.iter().map(|leaf| joined(pair.here, leaf)));
     let first = first.filter_map(|name| expected.get(name.as_str())).map(|needs| needs.node).min();
-    let Some(node) = first.filter(|_| ways.len() <= MAX_WAYS) else { return Explained::default() };
+    let Some(node) = first.filter(|_| ways.len() <= MAX_WAYS || renames.is_some()) else { return Explained::default() };
     let count: usize = pairs.iter().map(|pair| pair.tensors.len()).sum();
     let message = match count {
         1 => "a tensor of the checkpoint has another name in the network".to_owned(),
         _ => format!("{count} tensors of the checkpoint have other names in the network"),
     };
-    let span = checked.graph().node(node).origin.span;
-    let mut diagnostic = Diagnostic::error(codes::WEIGHTS_NAMES, message, span, "with another name here");
+    let mut diagnostic = Diagnostic::error(codes::WEIGHTS_NAMES, message, differing.span(node), "with another name here");
     let is_numbered = |(there, here): &(String, String)| [there, here].iter().all(|part| part.parse::<usize>().is_ok());
     let has_numbers = ways.keys().any(is_numbered);
-    for ((there, here), pairs) in &ways {
+    for ((there, here), pairs) in ways.iter().take(MAX_WAYS) {
         diagnostic = diagnostic.note(way(there, here, pairs));
+    }
+    if let Some(renames) = renames {
+        diagnostic = diagnostic
+            .help(format!("their order and sizes are the same; if the layers are too, rename them: `{}`", renames.options()));
     }
     diagnostic = diagnostic.help("to give layers the checkpoint's names, use `as NAME`, `scope NAME` and `sequential NAME`");
     if has_numbers {
@@ -61,6 +66,16 @@ pub(super) fn explain(
     let names =
         pairs.iter().flat_map(|pair| pair.tensors.iter().flat_map(|leaf| [joined(pair.there, leaf), joined(pair.here, leaf)]));
     Explained { diagnostics: vec![diagnostic], names: names.collect() }
+}
+
+/// The layers that are renamed.
+fn renamed<'n>(ours: &BTreeMap<&'n str, Signature>, theirs: &BTreeMap<&'n str, Signature>, renames: &[Rename]) -> Vec<Pair<'n>> {
+    let pair = |(there, signature): (&&'n str, &Signature)| {
+        let new = renames.iter().filter_map(|rename| Some((rename.old.len(), rename.apply(there)?))).max()?.1;
+        let (here, _) = ours.get_key_value(new.as_str())?;
+        Some(Pair { there, here, tensors: signature.iter().map(|(leaf, _)| leaf.clone()).collect() })
+    };
+    theirs.iter().filter_map(pair).collect()
 }
 
 /// Describes names that differ in the same way.
@@ -111,11 +126,6 @@ fn pairs<'n>(ours: &BTreeMap<&'n str, Signature>, theirs: &BTreeMap<&'n str, Sig
         }
     }
     pairs
-}
-
-/// A key that sorts `layer.10` after `layer.9`.
-fn natural(name: &str) -> Vec<(usize, &str)> {
-    name.split('.').map(|part| part.parse().map_or((usize::MAX, part), |number| (number, ""))).collect()
 }
 
 /// The number of parts that two names have in common at their beginning and end.

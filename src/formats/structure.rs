@@ -16,7 +16,7 @@ const PROJECTIONS: [&str; 4] = ["downsample", "shortcut", "projection", "skip"];
 const EXAMPLES: usize = 3;
 
 /// Diagnostics, and the names that they explain.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Explained {
     pub diagnostics: Vec<Diagnostic>,
     pub names: BTreeSet<String>,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::optimizer_state::optimized;
+use super::rename::{self, Rename};
 use crate::base::tensor::Tensor;
 
 /// The tensors of a weight file, by name.
@@ -16,6 +18,10 @@ pub struct Tensors {
     unread: BTreeMap<String, Unread>,
     state_dicts: StateDicts,
     notes: Vec<String>,
+    /// The place of each name in the file, if that means something.
+    order: BTreeMap<String, usize>,
+    /// The names in the file, of what was renamed.
+    original: BTreeMap<String, String>,
 }
 
 /// Which state dict of a file was taken.
@@ -57,6 +63,45 @@ impl Tensors {
         Tensors { state_dicts, ..self }
     }
 
+    /// Adds the order of the names in the file: that of a network's layers.
+    pub(super) fn in_order(self, order: Vec<String>) -> Tensors {
+        Tensors { order: order.into_iter().enumerate().map(|(at, name)| (name, at)).collect(), ..self }
+    }
+
+    /// The place of a name in the file; `None` if that means nothing.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.order.get(name).copied()
+    }
+
+    /// The name of a tensor in the file.
+    pub(super) fn original<'n>(&'n self, name: &'n str) -> &'n str {
+        self.original.get(name).map_or(name, String::as_str)
+    }
+
+    /// The same tensors under other names.
+    pub fn renamed(mut self, renames: &[Rename]) -> Result<Tensors, WeightsError> {
+        if renames.is_empty() {
+            return Ok(self);
+        }
+        let names: Vec<&str> = self.list.keys().chain(self.unread.keys()).map(String::as_str).collect();
+        let found = rename::renamed(&names, renames);
+        let found = found.map_err(|reason| WeightsError::Unsupported { path: self.path.clone(), reason })?;
+        let mut new: BTreeMap<String, String> = found.into_iter().map(|(old, new)| (old.to_owned(), new)).collect();
+        // the optimizer's state follows its parameter
+        let state = |name: &&str| {
+            let of = optimized(name).filter(|_| !new.contains_key(*name))?;
+            Some(((*name).to_owned(), format!("{}{}", name.strip_suffix(of)?, new.get(of)?)))
+        };
+        let states: Vec<(String, String)> = names.iter().filter_map(|name| state(&name)).collect();
+        new.extend(states);
+        let of = |old: String| new.get(&old).cloned().unwrap_or(old);
+        self.list = self.list.into_iter().map(|(name, tensor)| (of(name), tensor)).collect();
+        self.unread = self.unread.into_iter().map(|(name, unread)| (of(name), unread)).collect();
+        self.order = self.order.into_iter().map(|(name, at)| (of(name), at)).collect();
+        self.original = new.into_iter().map(|(old, new)| (new, old)).collect();
+        Ok(self)
+    }
+
     /// Which state dict of the file these tensors are.
     pub(super) fn state_dicts(&self) -> &StateDicts {
         &self.state_dicts
@@ -78,7 +123,7 @@ impl Tensors {
         fn inner<T>(list: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
             list.into_iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value))).collect()
         }
-        Tensors { list: inner(self.list, prefix), unread: inner(self.unread, prefix), ..self }
+        Tensors { list: inner(self.list, prefix), unread: inner(self.unread, prefix), order: inner(self.order, prefix), ..self }
     }
 
     /// The same tensors, with another path for messages.

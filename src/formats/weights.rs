@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::contents::contents;
+use super::differing::Differing;
 use super::expected::{self, Expected};
 use super::location::{Location, locate};
 use super::mismatch::{self, MismatchReport};
 use super::name_list::listed;
+pub use super::optimizer_state::optimizer_prefix;
 use super::tensors::{Tensors, WeightsError};
-use super::wrapper::{Unwrapped, unwrapped};
-use super::{sharded, single};
+use super::{by_order, parts, sharded, single};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::ir::Checked;
@@ -19,6 +21,9 @@ use crate::runtime::ParamStore;
 /// folder that has them, and may end in `#` and a part of the file: the key of a state dict, or a prefix of names.
 pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
     let Location { file, part, is_folder } = locate(path)?;
+    if let Some(reason) = parts::advice(&file) {
+        return Err(WeightsError::Unsupported { path: file, reason });
+    }
     let bytes = Bytes::map(&file).map_err(|source| WeightsError::Io { what: "read", path: file.clone(), source })?;
     let tensors =
         if single::is_index(&bytes) { sharded::read(&file, &bytes)? } else { single::read(&file, &bytes, part.as_deref())? };
@@ -111,7 +116,7 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
 pub fn bind_noting(checked: &Checked, tensors: &Tensors) -> Result<Bound, MismatchReport> {
     let expected = expected::expected(checked);
     let found = contents(&expected, tensors);
-    let report = mismatch::report(checked, &expected, &found, tensors.path());
+    let report = mismatch::report(checked, &expected, &found, tensors);
     if !report.diagnostics.is_empty() {
         return Err(report);
     }
@@ -121,42 +126,22 @@ pub fn bind_noting(checked: &Checked, tensors: &Tensors) -> Result<Bound, Mismat
     Ok(Bound { params: expected.iter().filter_map(bound).collect(), notes })
 }
 
+/// The `--rename` options with which the layers that a file lacks are those that it has under other names, if their order and sizes fit.
+/// `needs` says which tensors are wanted.
+pub fn renames_by_order(checked: &Checked, tensors: &Tensors, needs: impl Fn(&str) -> bool) -> Option<String> {
+    let expected = expected::expected(checked);
+    let found = contents(&expected, tensors);
+    let mut differing = Differing::new(checked, &expected, &found, tensors);
+    differing.missing.retain(|name| needs(name));
+    by_order::renames(&differing).map(|renames| renames.options())
+}
+
 /// The tensors of a file by a network's names, even if some are missing: like [`bind`], without wrapper prefixes, counters and optimizer
 /// state.
 pub fn by_name<'a>(checked: &Checked, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
     let mut found = contents(&expected::expected(checked), tensors);
     found.given.extend(found.beside.iter().filter_map(|name| Some((*name, tensors.get(name)?))));
     found.given
-}
-
-/// The prefix of optimizer state in training checkpoints, before the dot. If the names of a layer have the same prefix, underscores are added
-/// until none does.
-const OPTIMIZER: &str = "optimizer";
-
-/// A prefix for optimizer state that no parameter's name begins with.
-pub fn optimizer_prefix<'n>(parameters: impl Iterator<Item = &'n str> + Clone) -> String {
-    let mut prefix = format!("{OPTIMIZER}.");
-    while parameters.clone().any(|name| name.starts_with(&prefix)) {
-        prefix.insert(prefix.len() - 1, '_');
-    }
-    prefix
-}
-
-/// The parameter whose optimizer state has this name, if it is optimizer state.
-fn optimized(name: &str) -> Option<&str> {
-    name.strip_prefix(OPTIMIZER)?.trim_start_matches('_').strip_prefix('.')
-}
-
-/// The contents of a file, without counters, optimizer state and the prefix of a wrapper.
-fn contents<'a>(expected: &BTreeMap<&str, Expected<'_>>, tensors: &'a Tensors) -> Unwrapped<'a> {
-    let is_counter = |name: &str| matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"));
-    // a training checkpoint also contains optimizer state: a tensor of the same shape for each trainable parameter
-    let is_state = |name: &str, tensor: &Tensor| {
-        !expected.contains_key(name)
-            && optimized(name).and_then(|of| tensors.get(of)).is_some_and(|of| of.shape() == tensor.shape())
-    };
-    let given = tensors.iter().filter(|(name, tensor)| !is_counter(name) && !is_state(name, tensor)).collect();
-    unwrapped(expected, given, tensors.unread().collect())
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(super) struct Unwrapped<'a> {
     pub beside: Vec<&'a str>,
     /// What lies beside the prefix of a network that is not complete: it may have what the network lacks, under another name.
     pub outside: Vec<&'a str>,
+    /// The names in the file, by those without the prefix.
+    pub in_file: BTreeMap<&'a str, &'a str>,
     /// Several prefixes under which the whole network is; none of them was dropped.
     pub several: Vec<&'a str>,
 }
@@ -60,10 +62,10 @@ pub(super) fn unwrapped<'a>(
     let covers = |prefix: &&str| 2 * names.iter().filter(|name| name.starts_with(*prefix)).count() >= names.len();
     let prefix = match prefixes[..] {
         [prefix] if fits(&prefix) || covers(&prefix) => prefix,
-        [] | [_] => return Unwrapped { given, unread, ..Unwrapped::default() },
+        [] | [_] => return whole(given, unread, Vec::new()),
         _ => {
             let several = if prefixes.iter().all(fits) { prefixes } else { Vec::new() };
-            return Unwrapped { given, unread, several, ..Unwrapped::default() };
+            return whole(given, unread, several);
         }
     };
     let renamed = |name: &'a str| without(expected, name, prefix);
@@ -79,9 +81,20 @@ pub(super) fn unwrapped<'a>(
         out.given.extend(given.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (renamed(name), *value)));
         out.unread.extend(unread.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (renamed(name), *value)));
     }
+    out.in_file.extend(names.iter().filter(|name| !is_dropped(name)).map(|name| (renamed(name), *name)));
     out.beside = beside;
     out.outside = outside;
     out
+}
+
+/// The contents as they are.
+fn whole<'a>(
+    given: BTreeMap<&'a str, &'a Tensor>,
+    unread: BTreeMap<&'a str, &'a Unread>,
+    several: Vec<&'a str>,
+) -> Unwrapped<'a> {
+    let in_file = given.keys().chain(unread.keys()).map(|name| (*name, *name)).collect();
+    Unwrapped { given, unread, in_file, several, ..Unwrapped::default() }
 }
 
 /// The prefixes with which most names fit the network, if more fit than without one.

@@ -20,6 +20,9 @@ const ACTIVATION: Answer = Nothing(
 );
 const EXPRESSION: Answer = Nothing("`apply` computes an expression of the current value `x`: `apply exp(x)`, `apply 1 - x`");
 const NORMALIZATION: Answer = Nothing("the normalizations are `batchnorm`, `layernorm`, `groupnorm` and `instancenorm`");
+const LOCAL_RESPONSE: Answer = Nothing(
+    "it is a block of the library: `use std.blocks: local_response_norm` in front of the network, and `local_response_norm 5` here",
+);
 const INFERRED: Answer = Nothing("the width is inferred from the incoming value: leave this out");
 const OPTIMIZER: Answer = Nothing("the only optimizer is `sgd`: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
 const OF_OPTIMIZER: Answer =
@@ -130,7 +133,8 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["groupnorm", "groupnormalization"], Ours("groupnorm")),
     (&["statement"], &["instancenorm", "instancenormalization"], Ours("instancenorm")),
     (&["statement"], &["normalize", "l2norm", "unitnormalization"], Ours("l2norm")),
-    (&["statement"], &["rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalization", "spectralnormalization"], NORMALIZATION),
+    (&["statement"], &["rmsnorm", "rmsnormalization", "mvn", "normalization", "spectralnormalization"], NORMALIZATION),
+    (&["statement"], &["lrn", "localresponsenorm", "localresponsenormalization", "crossmaplrn"], LOCAL_RESPONSE),
     (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Ours("conv_transpose")),
     (&["statement"], &["depthwiseconv", "depthwiseconv2d", "depthwiseconv1d"], Ours("depthwise")),
     (&["statement"], &["separableconv"], Nothing("a separable convolution is two statements: `depthwise 3x3` and `conv 1x1, filters: 64`")),

@@ -80,7 +80,11 @@ pub fn initial_params(
             continue;
         }
         let Some(given) = stored.get(name.as_str()) else {
-            return Err(TrainError::Recipe(format!("`{path}` has no `{name}`; {}", or_random(name))));
+            let renames = weights::renames_by_order(checked, file, |name| !is_excepted(name));
+            let renames = renames.map_or_else(String::new, |renames| {
+                format!("; if the layers with other names have the same order there, rename them: {renames}")
+            });
+            return Err(TrainError::Recipe(format!("`{path}` has no `{name}`; {}{renames}", or_random(name))));
         };
         if !given.has_sizes(tensor.shape()) {
             return Err(TrainError::Recipe(format!(

@@ -68,6 +68,45 @@ fn a_network_of_other_classes_begins_with_the_weights_of_a_run() {
 }
 
 #[test]
+fn tensors_are_renamed_where_weights_are_read() {
+    let place = Place::new();
+    run(&place.train("first", &SHORT)).fine();
+    let (tiny, weights, other) =
+        (place.arg("tiny.resnet"), place.arg("first/weights.safetensors"), place.arg("other.safetensors"));
+    resnetc(&["convert", &weights, "-o", &other, "--rename", "layer1=4", "--rename", "fc=fc.1"]).fine();
+    assert_eq!(
+        tensor(&place.path("other.safetensors"), "fc.1.weight"),
+        tensor(&place.path("first/weights.safetensors"), "fc.weight")
+    );
+    let check = |more: &[&str]| resnetc(&[&["check", &tiny, "--weights", &other], more].concat());
+    let said = check(&[]).refused("E0508").err;
+    assert!(said.contains("--rename 4=layer1") && said.contains("--rename fc.1=fc"), "{said}");
+    let both = ["--rename", "4=layer1", "--rename", "fc.1=fc"];
+    check(&both).fine();
+    check(&["--rename", "5=layer1"]).refused("none is `5` or begins with `5.`");
+    check(&["--rename", "4=layer2"]).refused("`layer2.0.bn1.bias` after `--rename`: `4.0.bn1.bias` and `layer2.0.bn1.bias`");
+    assert_eq!(check(&["--rename", "4"]).code, 2);
+    let random = resnetc(&["compile", &tiny, "--weights", "init", "-o", &place.arg("never.rnx"), "--rename", "a=b"]);
+    assert!(random.code == 2 && random.err.contains("the weights are random"), "{}", random.err);
+    // a run keeps them
+    let given = ["--set", "train.epochs=1", "--set", "train.optimizer.lr=1e-30", "--from", &other];
+    run(&place.train("refused", &given)).refused("rename them: --rename 4=layer1 --rename fc.1=fc");
+    run(&place.train("second", &[&given[..], &both].concat())).fine();
+    let of = |name: &str, key: &str| tensor(&place.path(&format!("{name}/weights.safetensors")), key);
+    assert_eq!(of("second", "layer1.0.conv1.weight"), of("first", "layer1.0.conv1.weight"));
+    std::fs::remove_file(place.path("second/checkpoint.safetensors")).unwrap();
+    let before = place.read("second/weights.safetensors");
+    resnetc(&["train", "--resume", &place.arg("second")]).fine();
+    assert!(before == place.read("second/weights.safetensors"), "other weights");
+    let again = resnetc(&["train", "--resume", &place.arg("second"), "--rename", "a=b"]);
+    assert!(again.code == 2 && again.err.contains("is kept with a run"), "{}", again.err);
+    // the optimizer's state follows its parameter
+    let checkpoint = place.arg("first/checkpoint.safetensors");
+    resnetc(&["convert", &checkpoint, "-o", &other, "--rename", "layer1=4"]).fine();
+    check(&["--rename", "4=layer1"]).fine();
+}
+
+#[test]
 fn the_best_validation_is_kept() {
     let place = Place::new();
     let ran = run(&place.train("run", &["--set", "train.epochs=12", "--set", "train.validate=1"])).fine();

@@ -19,6 +19,8 @@ fn networks_agree_with_pytorch() {
     insta::assert_snapshot!("caffe_residual", residual);
     let former = agrees("caffe/former", "prototxt", "caffemodel");
     insta::assert_snapshot!("caffe_former", former);
+    let response = agrees("caffe/response", "prototxt", "caffemodel");
+    insta::assert_snapshot!("caffe_response", response);
 }
 
 /// An input of 8 x 9 x 7, and these layers.
@@ -73,7 +75,8 @@ fn problems_name_the_line_and_the_layer() {
         (layer("Pooling", "pooling_param { kernel_size: 1 stride: 4 }"), "its last window would be outside"),
         (layer("BatchNorm", "batch_norm_param { use_global_stats: false }"), "statistics of the batch"),
         (layer("Scale", "scale_param { axis: 0 }"), "more or less than each channel"),
-        (layer("LRN", ""), "`a` (LRN): the language has no local response normalization"),
+        (layer("LRN", "lrn_param { local_size: 4 }"), "`a` (LRN): its `local_size` is not an odd number"),
+        (layer("LRN", "lrn_param { norm_region: PLANE }"), "its `norm_region` is `PLANE`"),
         (layer("Frobnicate", ""), "the language has no equivalent operator"),
         (layer("Eltwise", ""), "it reads 1 values, but must read at least 2"),
         (layer("Power", "power_param { power: 3 }"), "its `power` is 3"),
@@ -101,9 +104,9 @@ fn problems_name_the_line_and_the_layer() {
 #[test]
 fn only_the_first_problem_of_a_chain_is_reported() {
     let text = with(
-        "layer { name: \"a\" type: \"LRN\" bottom: \"data\" top: \"a\" }\n\
+        "layer { name: \"a\" type: \"MVN\" bottom: \"data\" top: \"a\" }\n\
                      layer { name: \"b\" type: \"ReLU\" bottom: \"a\" top: \"b\" }\n\
-                     layer { name: \"c\" type: \"LRN\" bottom: \"data\" top: \"c\" }",
+                     layer { name: \"c\" type: \"MVN\" bottom: \"data\" top: \"c\" }",
     );
     let found = message(&text);
     assert!(found.contains("2 layers cannot be imported") && !found.contains("`b`"), "{found}");

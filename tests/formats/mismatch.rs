@@ -38,6 +38,29 @@ const UNIT: &str = "block unit() { conv 1x1, filters: 4 as fc1\nbatchnorm as bn 
 const BLOCKS: &str = "repeat blocks: 3 of unit\navgpool global\nsequential classifier { linear 4\nrelu\nlinear 2 }";
 
 #[test]
+fn options_are_proposed_where_order_and_sizes_fit() {
+    let net = checked(BLOCKS);
+    let said = |rename: &dyn Fn(&str) -> String| report(&net, file(&net, rename));
+    for (from, to, option) in [("blocks", "4", "4=blocks"), ("classifier.2", "classifier.2.1", "classifier.2.1=classifier.2")] {
+        let rename = |name: &str| name.replacen(from, to, 1);
+        assert!(said(&rename).contains(&format!("`--rename {option}`")), "{}", said(&rename));
+        // as in the file, where the prefix of a wrapper is before it
+        let wrapped = said(&|name| format!("module.{}", rename(name)));
+        assert!(wrapped.contains(&format!("`--rename module.{}`", option.replace('=', "=module."))), "{wrapped}");
+    }
+    // in the order of numbers, not of letters
+    let numbered = said(&|name| name.replacen("blocks.0", "9", 1).replacen("blocks.1", "10", 1).replacen("blocks.2", "11", 1));
+    assert!(numbered.contains("--rename 9=blocks.0 --rename 10=blocks.1 --rename 11=blocks.2`"), "{numbered}");
+    // names without an order leave several ways
+    let lettered = said(&|name| name.replacen("blocks.0", "u", 1).replacen("blocks.1", "v", 1).replacen("blocks.2", "w", 1));
+    assert!(lettered.contains("E0508") && !lettered.contains("--rename"), "{lettered}");
+    // a tensor of another size
+    let mut other = file(&net, &|name| name.replacen("blocks", "4", 1));
+    other[0].1 = ones(&[4, 5, 1, 1]);
+    assert!(!report(&net, other).contains("--rename"));
+}
+
+#[test]
 fn renamed_layers_are_pairs() {
     let net = checked(BLOCKS);
     assert_eq!(report(&net, file(&net, &str::to_owned)), "");

@@ -36,6 +36,7 @@ DropoutParameter: dropout_ratio 1 float
 EltwiseParameter: operation 1 string, coeff 2 float*
 InnerProductParameter: num_output 1 uint32, bias_term 2 bool, weight_filler 3 FillerParameter, bias_filler 4 FillerParameter
 InputParameter: shape 1 BlobShape*
+LRNParameter: local_size 1 uint32, alpha 2 float, beta 3 float, norm_region 4 string, k 5 float
 PoolingParameter: pool 1 string, kernel_size 2 uint32, stride 3 uint32, pad 4 uint32, kernel_h 5 uint32, kernel_w 6 uint32,
     stride_h 7 uint32, stride_w 8 uint32, pad_h 9 uint32, pad_w 10 uint32, global_pooling 12 bool
 PowerParameter: power 1 float, scale 2 float, shift 3 float
@@ -47,19 +48,19 @@ LayerParameter: name 1 string, type 2 string, bottom 3 string*, top 4 string*, l
     blobs 7 BlobProto*, include 8 NetStateRule*, exclude 9 NetStateRule*, transform_param 100 TransformationParameter,
     batch_norm_param 139 BatchNormParameter, concat_param 104 ConcatParameter, convolution_param 106 ConvolutionParameter,
     dropout_param 108 DropoutParameter, eltwise_param 110 EltwiseParameter, inner_product_param 117 InnerProductParameter,
-    input_param 143 InputParameter, pooling_param 121 PoolingParameter, power_param 122 PowerParameter,
+    input_param 143 InputParameter, lrn_param 118 LRNParameter, pooling_param 121 PoolingParameter, power_param 122 PowerParameter,
     relu_param 123 ReLUParameter, prelu_param 131 PReLUParameter, scale_param 142 ScaleParameter, slice_param 126 SliceParameter
 V1LayerParameter: bottom 2 string*, top 3 string*, name 4 string, type 5 string, blobs 6 BlobProto*, blobs_lr 7 float*,
     weight_decay 8 float*, concat_param 9 ConcatParameter, convolution_param 10 ConvolutionParameter,
-    dropout_param 12 DropoutParameter, inner_product_param 17 InnerProductParameter, pooling_param 19 PoolingParameter,
+    dropout_param 12 DropoutParameter, inner_product_param 17 InnerProductParameter, lrn_param 18 LRNParameter, pooling_param 19 PoolingParameter,
     relu_param 30 ReLUParameter
 NetParameter: name 1 string, layers 2 V1LayerParameter*, input 3 string*, input_dim 4 int32*, input_shape 8 BlobShape*,
     layer 100 LayerParameter*
 """
 # enumerations are texts here: only their numbers differ on the wire, and weights have none
-ENUMERATIONS = ("phase", "pool", "operation")
+ENUMERATIONS = ("phase", "pool", "operation", "norm_region")
 FORMER = {"CONVOLUTION": "Convolution", "RELU": "ReLU", "POOLING": "Pooling", "INNER_PRODUCT": "InnerProduct", "SOFTMAX": "Softmax",
-          "DROPOUT": "Dropout", "CONCAT": "Concat"}
+          "DROPOUT": "Dropout", "CONCAT": "Concat", "LRN": "LRN"}
 
 
 def messages():
@@ -189,6 +190,13 @@ class Run:
             for value in x[1:]:
                 result = result * value if operation == "PROD" else torch.maximum(result, value)
             return result
+        if kind == "LRN":
+            p = layer.lrn_param
+            get = lambda key, default: getattr(p, key) if p.HasField(key) else default
+            count, alpha, beta = get("local_size", 5), get("alpha", 1), get("beta", 0.75)
+            if p.norm_region == "WITHIN_CHANNEL":
+                return first * (1 + alpha * F.avg_pool2d(first * first, count, 1, count // 2)) ** -beta
+            return F.local_response_norm(first, count, alpha, beta, get("k", 1))
         if kind == "Power":
             p = layer.power_param
             get = lambda key, default: getattr(p, key) if p.HasField(key) else default

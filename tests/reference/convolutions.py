@@ -88,6 +88,10 @@ how = dict(stride=2, padding=1, groups=2, bias=True, eps=1e-3)
 standardized("", StdConv2d(4, 6, 3, **how))
 standardized(", gain: 1.7", ScaledStdConv2d(4, 6, 3, gamma=1.7, **how))
 
+for number, options in [(5, {}), (3, dict(alpha=0.5, beta=0.6, k=2.0)), (4, dict(alpha=0.9)), (1, dict(alpha=0.3))]:
+    arguments = "".join(f", {name}: {value}" for name, value in options.items())
+    case(f"local_response_norm {number}{arguments}", (6, 3, 4), torch.nn.LocalResponseNorm(number, **options))
+
 conv_transpose("2x2, filters: 3, stride: 2", (4, 3, 5), 3, [2, 2], stride=2)
 conv_transpose("3x3, filters: 6, stride: 2, padding: 1, output_padding: 1, bias: true", (4, 3, 4), 6, [3, 3], True, stride=2, padding=1, output_padding=1)
 conv_transpose("3x2, filters: 6, stride: 2x3, groups: 2, bias: true", (4, 3, 2), 6, [3, 2], True, 2, stride=(2, 3))

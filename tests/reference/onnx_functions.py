@@ -1,6 +1,6 @@
 """Activations as PyTorch's exporters write them: the fixtures of `tests/formats/onnx_functions.rs`.
 
-usage: onnx_functions.py        writes tests/fixtures/onnx/activations.{legacy,dynamo}.onnx, activations.x.npy and activations.y.npy
+usage: onnx_functions.py        writes tests/fixtures/onnx/activations.{legacy,dynamo}.onnx, activations.x.npy, activations.y.npy and lrn.*
 
 A network without weights has one output for each activation, in the order of ACTIVATIONS; PReLU has weights. What the exporters say
 about themselves (stack traces, shapes of intermediate values) is removed, which leaves a few kilobytes.
@@ -96,6 +96,26 @@ def main():
         print(path.name, path.stat().st_size)
     np.save(FOLDER / "activations.x.npy", x.numpy())
     np.save(FOLDER / "activations.y.npy", torch.stack(net(x)).numpy())
+    lrn()
+
+
+def lrn():
+    """`LRN` with its defaults and with an even number of channels, by ONNX's definition. ONNX Runtime takes odd numbers only, and
+    `onnx.reference` normalizes as many channels as there are samples."""
+    def normalized(x, size, alpha=1e-4, beta=0.75, bias=1.0):
+        windows = [slice(max(0, c - (size - 1) // 2), c + size // 2 + 1) for c in range(x.shape[1])]
+        sums = np.stack([(x[:, window] ** 2).sum(1) for window in windows], 1)
+        return x / (bias + alpha / size * sums) ** beta
+
+    info = lambda name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 7, 3, 4])
+    nodes = [onnx.helper.make_node("LRN", ["x"], ["h"], size=3), onnx.helper.make_node("LRN", ["h"], ["y"], size=4, alpha=0.9, beta=0.6, bias=2.0)]
+    graph = onnx.helper.make_graph(nodes, "lrn", [info("x")], [info("y")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, FOLDER / "lrn.onnx")
+    x = np.linspace(-3, 3, 2 * 7 * 3 * 4, dtype=np.float32).reshape(2, 7, 3, 4)
+    np.save(FOLDER / "lrn.x.npy", x)
+    np.save(FOLDER / "lrn.y.npy", normalized(normalized(x.astype(np.float64), 3), 4, 0.9, 0.6, 2.0).astype(np.float32))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ fn sizes(text: &str) -> Vec<usize> {
 }
 
 fn network(statement: &str, input: &str) -> Checked {
-    let text = format!("resnet 1\nnetwork net {{\n  input {input}\n  {statement} as layer\n}}\n");
+    let word = statement.split(' ').next().unwrap();
+    let uses = if word == "local_response_norm" { format!("use std.blocks: {word}\n") } else { String::new() };
+    let text = format!("resnet 1\n{uses}network net {{\n  input {input}\n  {statement} as layer\n}}\n");
     let mut front = Frontend::source(SourceFile { name: "test.resnet".into(), path: None, text: text.into() });
     let checked = front.check("net", &[]);
     checked.unwrap_or_else(|| panic!("{statement}: {:?}", front.diagnostics))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::args::{Select, parse_weights};
+use super::super::args::{Renames, Select, parse_weights};
 use super::super::failure::{Done, Failure};
 use super::super::open::{self, Place};
 use super::super::output::{Out, writable};
@@ -26,6 +26,8 @@ pub(super) struct Args {
     /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
+    #[command(flatten)]
+    renames: Renames,
     /// File to write
     #[arg(short, long, value_name = "NET.onnx")]
     output: PathBuf,
@@ -41,11 +43,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let place = Place::of(&args.file, &args.select, args.weights.as_ref())?;
+    let place = Place::of(&args.file, &args.select.renaming(&args.renames), args.weights.as_ref())?;
     let Place { file, select, weights, .. } = &place;
     let (checked, params, source) = if artifact::is_artifact(file) {
-        if weights.is_some() || select.network.is_some() || !select.set.is_empty() {
-            let usage = "an artifact contains its network and weights: --network, --set and --weights only apply to sources";
+        if !select.rename.is_empty() || weights.is_some() || select.network.is_some() || !select.set.is_empty() {
+            let usage =
+                "an artifact contains its network and weights: --network, --set, --weights and --rename only apply to sources";
             return Err(Failure::Usage(usage.into()));
         }
         let artifact = artifact::read(file).map_err(Failure::input)?;

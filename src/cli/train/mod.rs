@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::about::{self, About};
-use super::args::{Format, Select, parse_threads, parse_weights, split};
+use super::args::{Format, Renames, Select, parse_threads, parse_weights, split};
 use super::failure::{Done, Failure, STOPPED};
 use super::open::is_stdin;
 use super::output::Out;
@@ -59,6 +59,8 @@ pub(in crate::internal::cli) struct Args {
     /// Layers, stages and scopes that --from does not initialize, for example fc
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', requires = "from")]
     except: Vec<String>,
+    #[command(flatten)]
+    renames: Renames,
     /// Random seed: same as --set train.seed=N
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     seed: Option<u64>,
@@ -96,6 +98,7 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Usage("a run keeps a copy of its source: training needs a file, not standard input".into()));
     }
     let file = &file;
+    select = select.renaming(&args.renames);
     select.set.extend(args.seed.map(|seed| ("train.seed".to_owned(), seed.to_string())));
     let (front, checked) = checked(file, &select, out)?;
     let of_recipe = checked.network.recipe.as_ref().and_then(|recipe| recipe.from.as_ref());
@@ -117,6 +120,7 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         },
         from: args.from.as_deref().or(of_recipe.map(|from| &*from.path)).map(about::plain),
         except,
+        rename: select.rename,
         classes: Vec::new(),
         threads: args.threads.map_or_else(available, |n| usize::from(n.get())),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -153,6 +157,9 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
         return Err(Failure::Usage(format!(
             "`{name}` cannot change when a run is resumed: --set changes its recipe only, for example train.epochs=8"
         )));
+    }
+    if !args.renames.rename.is_empty() {
+        return Err(Failure::Usage("--rename is kept with a run: it cannot be given again when the run is resumed".into()));
     }
     about.set(changes);
     if let Some(data) = &args.data {

@@ -9,7 +9,6 @@ use super::super::open;
 use super::super::output::Out;
 use crate::data::{self, DatasetOptions, Part, Split};
 use crate::driver::{Frontend, Weights};
-use crate::formats::weights;
 use crate::ir::{Checked, Recipe};
 use crate::runtime::ParamStore;
 use crate::train::{self, Feed, GraphEngine};
@@ -103,9 +102,10 @@ pub(super) fn initial_params(
         return open::bind(checked, front, given, out);
     }
     let Some(from) = &recipe.from else {
+        open::without_renames(front)?;
         return Ok(train::init::initial_params(checked, recipe, None).map_err(Failure::input)?.params);
     };
-    let tensors = weights::open(&from.path).map_err(Failure::input)?;
+    let tensors = front.tensors(&from.path).map_err(Failure::input)?;
     for note in tensors.notes() {
         out.note(format_args!("note: {note}"));
     }

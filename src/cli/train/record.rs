@@ -50,7 +50,7 @@ impl About {
         let path = self.source(dir);
         self.update_words(&path, dir, out)?;
         let mut front = open::source(&path)?;
-        let select = Select { network: Some(self.network.clone()), set: self.set.clone() };
+        let select = Select { network: Some(self.network.clone()), set: self.set.clone(), rename: self.rename.clone() };
         let checked = open::check(&mut front, &select, out)?;
         Ok((front, checked))
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::super::args::{Select, parse_threads, parse_weights};
+use super::super::args::{Renames, Select, parse_threads, parse_weights};
 use crate::driver::Weights;
 
 /// Writes an HTML page that shows a network: its graph by stages, with the shape, parameters, multiply-adds and source line of
@@ -29,6 +29,8 @@ pub(in crate::internal::cli) struct Args {
     /// With --profile: weights, a file or init[:SEED] for random ones [default: as named in the source, or else random]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, requires = "profile")]
     pub weights: Option<Weights>,
+    #[command(flatten)]
+    pub renames: Renames,
     /// With --profile: number of threads [default: all available CPUs]
     #[arg(long, value_name = "N", requires = "profile", value_parser = parse_threads)]
     pub threads: Option<NonZeroU16>,

@@ -53,6 +53,7 @@ fn with_profile(model: ViewModel, args: &Args, out: &mut Out) -> Result<ViewMode
         file: args.file.clone(),
         select: args.select.clone(),
         weights: args.weights.clone(),
+        renames: args.renames.clone(),
         threads: args.threads,
         planning: Planning::default(),
         run: None,

@@ -44,7 +44,7 @@ impl Importer<'_> {
             "InnerProduct" => self.inner_product(layer),
             "Softmax" => self.softmax(layer),
             "ShuffleChannel" => self.shuffle(layer),
-            "LRN" => Err("the language has no local response normalization".to_owned()),
+            "LRN" => self.local_response(layer),
             _ => Err("the language has no equivalent operator".to_owned()),
         }
     }

@@ -1,10 +1,12 @@
 //! Batch norms, and scales and shifts for each channel: Caffe has a layer for each.
 
 use super::super::layer_list::Flow;
+use super::super::response::LocalResponse;
 use super::importer::{Blob, Imported, Importer};
 use super::net::Layer;
 use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
+use crate::elementwise::Unary;
 use crate::ir::{BatchNorm, Broadcast, Elementwise, Op, Rearrange};
 
 impl Importer<'_> {
@@ -84,6 +86,37 @@ impl Importer<'_> {
             self.build.store(&y, role, tensor);
         }
         Ok(y)
+    }
+
+    /// Divides each value by a power of those around it.
+    pub(super) fn local_response(&mut self, layer: &Layer<'_>) -> Imported<Flow> {
+        let x = self.only(layer)?;
+        let param = layer.param("lrn_param");
+        let size = param.int("local_size", 5)?;
+        let size = usize::try_from(size).ok().filter(|size| size % 2 == 1);
+        let size = size.ok_or("its `local_size` is not an odd number")?;
+        let over_channels = match param.word("norm_region").unwrap_or("ACROSS_CHANNELS") {
+            "ACROSS_CHANNELS" | "0" => true,
+            "WITHIN_CHANNEL" | "1" => false,
+            other => return Err(format!("its `norm_region` is `{other}`, but must be `ACROSS_CHANNELS` or `WITHIN_CHANNEL`")),
+        };
+        if x.map().is_none() {
+            return Err(format!("it normalizes {}, which has no height and width", x.shown()));
+        }
+        // Caffe ignores `k` within channels
+        let k = if over_channels { param.float("k", 1.0)? } else { 1.0 };
+        let lrn = LocalResponse { size, alpha: param.float("alpha", 1.0)?, beta: param.float("beta", 0.75)?, k };
+        let name = |part: &str| format!("{}_{part}", layer.name);
+        let mut mean = self.build.compute("square", &name("square"), &[&x], |b, x| b.unary(Unary::Square, x[0]))?;
+        if over_channels {
+            mean = self.build.add(LocalResponse::TURN, &name("turn"), &[&mean])?;
+            mean = self.build.add(lrn.of_channels(), &name("mean"), &[&mean])?;
+            mean = self.build.add(LocalResponse::TURN, &name("back"), &[&mean])?;
+        } else {
+            mean = self.build.add(lrn.of_places(), &name("mean"), &[&mean])?;
+        }
+        let factor = self.build.compute("factor", &name("factor"), &[&mean], |b, x| lrn.factor(b, x[0]))?;
+        self.build.add(Elementwise::mul(Broadcast::Full), layer.name, &[&x, &factor])
     }
 
     /// A value times another with one number for each channel.

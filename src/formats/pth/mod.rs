@@ -68,7 +68,8 @@ fn tensors(path: &Path, heap: &Heap<'_>, mut storages: Storages<'_>, part: Optio
         unread.push((name, Unread { contents, is_tensor: entry.is_tensor() }));
     }
     let found = StateDicts { taken: found.path, others: found.others, is_usual: found.is_usual, is_part };
-    Ok(Tensors::new(path, read).with_unread(unread).with_state_dicts(found))
+    let order = read.iter().map(|(name, _)| name.clone()).collect();
+    Ok(Tensors::new(path, read).in_order(order).with_unread(unread).with_state_dicts(found))
 }
 
 /// The source of storages that are not loaded yet.

@@ -97,6 +97,7 @@ impl Importer<'_> {
             "ReduceL2" if failed => return Err(String::new()),
             "ReduceL2" => return self.l2(call),
             "LpNormalization" => Self::lp_normalization,
+            "LRN" => Self::local_response,
             "Pad" if failed => return Err(String::new()),
             "Pad" => return self.pad(call),
             "Slice" => Self::slice,

@@ -1,16 +1,17 @@
 //! Imports norms of each sample.
 
+use super::super::super::response::LocalResponse;
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
 use super::layers::MAX_CHANNELS;
 use super::names;
-use super::values::{Known, PerChannel, per_channel};
+use super::values::{Known, PerChannel, Term, per_channel};
 use crate::base::decimal::decimal;
 use crate::base::tensor::Tensor;
-use crate::elementwise::Binary;
-use crate::ir::{NormOver, Op, Reduction, SampleNorm};
+use crate::elementwise::{Binary, Unary};
+use crate::ir::{Broadcast, Elementwise, NormOver, Op, Reduction, SampleNorm};
 
 /// A weight and a bias.
 type Affine = Option<[Tensor; 2]>;
@@ -212,6 +213,28 @@ impl Importer<'_> {
             return Err("the language's `l2norm` is the Euclidean norm over the channels".to_owned());
         }
         self.add(call, Op::L2Norm(1e-12), &[&x])
+    }
+
+    /// Divides each value by a power of those in the channels around it.
+    pub(super) fn local_response(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        let x = self.flow(call, 0)?;
+        let size = call.int("size").and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
+        let number = |name: &str, default: f32| call.float(name).unwrap_or(default);
+        let lrn = LocalResponse {
+            size: size.ok_or("it has no `size`")?,
+            alpha: number("alpha", 1e-4),
+            beta: number("beta", 0.75),
+            k: number("bias", 1.0),
+        };
+        if x.dims().len() != 3 {
+            return Err(format!("it normalizes {}, which is no feature map", x.shape));
+        }
+        let mut mean = self.pointwise(call, "square", &[Term::Flow(x.clone())], |b, x| b.unary(Unary::Square, x[0]))?;
+        for op in [LocalResponse::TURN, lrn.of_channels(), LocalResponse::TURN] {
+            mean = self.add(call, op, &[&mean])?;
+        }
+        let factor = self.pointwise(call, "factor", &[Term::Flow(mean)], |b, x| lrn.factor(b, x[0]))?;
+        self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&x, &factor])
     }
 
     /// The result of a node that reads a norm; `None` if it reads none.

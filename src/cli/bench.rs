@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 /// Measures training steps on random input, without reading data.
 fn train(args: &Args, out: &mut Out) -> Done {
     let from = args.measure.model.resolved()?;
+    if from.precision.precision.is_some() {
+        return Err(Failure::Usage("training computes in f32: leave --precision out".into()));
+    }
     let (front, checked) = super::train::checked(&from.file, &from.select, out)?;
     let recipe = Recipe { batch: args.measure.batch as usize, ..checked.network.recipe.clone().unwrap_or_default() };
     let params = match &from.weights {

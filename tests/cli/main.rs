@@ -13,6 +13,7 @@ mod convert;
 mod eval;
 mod files;
 mod messages;
+mod precision;
 mod profile;
 mod resume;
 mod run;

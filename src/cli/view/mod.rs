@@ -6,7 +6,7 @@ mod watch;
 
 use std::path::PathBuf;
 
-use super::args::Planning;
+use super::args::{Planning, PrecisionArgs};
 use super::failure::{Done, Failure};
 use super::measure::MeasureArgs;
 use super::open::{Expectations, ModelArgs, Place};
@@ -54,6 +54,7 @@ fn with_profile(model: ViewModel, args: &Args, out: &mut Out) -> Result<ViewMode
         select: args.select.clone(),
         weights: args.weights.clone(),
         threads: args.threads,
+        precision: PrecisionArgs::default(),
         planning: Planning::default(),
         run: None,
     };

@@ -1,7 +1,7 @@
 //! The layers and scopes that a recipe names: in `freeze`, and in `except`.
 
 use super::super::suggest::nearest;
-use crate::ir::{Graph, NodeId, is_within};
+use crate::ir::{Graph, Node, NodeId, is_within};
 
 /// Resolves labels in a graph.
 pub struct RecipeLabels<'a> {
@@ -32,13 +32,22 @@ impl<'a> RecipeLabels<'a> {
     /// The full names of the layers and scopes that a label means: itself, or for `stem` the layers before the first stage and for
     /// `head` those after the last. A label without layers gives a similar one, if there is one.
     pub fn of(&self, label: &str) -> Result<Vec<String>, Option<String>> {
+        self.found(label, |node| node.op.is_norm() || node.op.is_weighted())
+    }
+
+    /// The same with layers that have no parameters: a section means all of its layers.
+    pub fn nodes(&self, label: &str) -> Result<Vec<String>, Option<String>> {
+        self.found(label, |_| true)
+    }
+
+    fn found(&self, label: &str, is_meant: impl Fn(&Node) -> bool) -> Result<Vec<String>, Option<String>> {
         let name = |id: &NodeId| self.graph.node(*id).name.as_str();
         if self.order.iter().any(|id| is_within(name(id), label)) {
             return Ok(vec![label.to_owned()]);
         }
         let found = match (label, self.stages) {
-            ("stem", Some((first, _))) => self.layers(0, first),
-            ("head", Some((_, last))) => self.layers(last + 1, self.order.len()),
+            ("stem", Some((first, _))) => self.layers(0, first, is_meant),
+            ("head", Some((_, last))) => self.layers(last + 1, self.order.len(), is_meant),
             _ => Vec::new(),
         };
         if !found.is_empty() {
@@ -46,11 +55,18 @@ impl<'a> RecipeLabels<'a> {
         }
         let mut tops: Vec<&str> = self.order.iter().filter_map(|id| name(id).split('.').next()).chain(["stem", "head"]).collect();
         tops.dedup();
-        Err(nearest(label, tops).map(str::to_owned))
+        let near = nearest(label, tops).map(str::to_owned);
+        // `layer2.0.conv4`: another layer of the same block
+        let of_block = || {
+            let (block, _) = label.rsplit_once('.')?;
+            let inside = self.order.iter().map(name).filter(|name| is_within(name, block));
+            nearest(label, inside).map(str::to_owned)
+        };
+        Err(of_block().or(near.filter(|near| near != label)))
     }
 
-    fn layers(&self, from: usize, to: usize) -> Vec<String> {
+    fn layers(&self, from: usize, to: usize, is_meant: impl Fn(&Node) -> bool) -> Vec<String> {
         let own = self.order.get(from..to).unwrap_or(&[]).iter().map(|&id| self.graph.node(id));
-        own.filter(|node| node.op.is_norm() || node.op.is_weighted()).map(|node| node.name.clone()).collect()
+        own.filter(|node| is_meant(node)).map(|node| node.name.clone()).collect()
     }
 }

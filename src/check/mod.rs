@@ -36,6 +36,7 @@ pub fn inspect(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Chec
         some_size_fits(&network, &types, diags);
     }
     name_parameters(&mut network.graph, &types);
+    network.precision.assign(&mut network.graph);
     let checked = Checked::new(network, types);
     // if shapes are wrong, failed expectations would only add noise
     if diags[before..].iter().any(Diagnostic::is_error) {

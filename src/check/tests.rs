@@ -3,7 +3,7 @@
 use super::check;
 use crate::base::source::{SourceMap, Span};
 use crate::ir::summary::{Totals, layers, stages};
-use crate::ir::{Conv, Epilogue, Graph, Network, Node, Op, Origin, ParamSource, Shape, Value};
+use crate::ir::{Conv, Epilogue, Graph, Network, Node, Op, Origin, ParamSource, Precision, Precisions, Shape, Value};
 
 struct Build {
     graph: Graph,
@@ -18,7 +18,7 @@ impl Build {
 
     fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
         let origin = Origin { span: self.span, frame: None };
-        self.graph.add(Node { op, name: name.into(), params: Vec::new(), origin }, operands).into()
+        self.graph.add(Node { op, name: name.into(), params: Vec::new(), precision: Precision::F32, origin }, operands).into()
     }
 
     fn conv(&mut self, name: &str, filters: usize, from: Value) -> Value {
@@ -49,6 +49,7 @@ impl Build {
             preprocess: None,
             labels: Vec::new(),
             weights: None,
+            precision: Precisions::default(),
             recipe: None,
         }
     }

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::failure::Failure;
 use crate::driver::Weights;
 use crate::formats::rename::Rename;
+use crate::ir::{Checked, Precision, Precisions};
 use crate::plan::Settings;
 
 /// The format of a command's output.
@@ -100,6 +101,28 @@ impl Planning {
             ..settings.clone()
         }
     }
+}
+
+/// The precision of layers.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct PrecisionArgs {
+    /// Precision of all layers that the source does not name itself [default: that of the source, or f32]
+    #[arg(long, value_name = "f32|bf16|int8", value_parser = parse_precision)]
+    pub precision: Option<Precision>,
+}
+
+impl PrecisionArgs {
+    /// Applies the option to a network.
+    pub fn apply(self, checked: &mut Checked) {
+        if let Some(default) = self.precision {
+            let precision = Precisions { default, ..checked.network.precision.clone() };
+            checked.set_precision(precision);
+        }
+    }
+}
+
+fn parse_precision(text: &str) -> Result<Precision, String> {
+    Precision::named(text).ok_or_else(|| "expected f32, bf16 or int8".to_string())
 }
 
 /// A factor, in hundredths.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Planning, Renames, Select, parse_threads, parse_weights};
+use super::args::{Format, Planning, PrecisionArgs, Renames, Select, parse_threads, parse_weights};
 use super::failure::{Done, Failure};
 use super::measure;
 use super::open::{self, Place};
@@ -13,6 +13,7 @@ use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
+use crate::ir::summary::precisions;
 use crate::ir::{Canonical, Checked};
 use crate::kernels::Isa;
 use crate::plan::{PlanError, PlanOptions, Settings};
@@ -46,6 +47,8 @@ pub(super) struct Args {
     /// Print a stage of the compilation to standard output
     #[arg(long, value_enum, value_name = "STAGE")]
     emit: Option<Emit>,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     planning: Planning,
     /// Choose the strategy of each convolution by measurements on this machine, for --batch and --threads
@@ -89,7 +92,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         out.diagnostics(&diags, &front.sources, Format::Text)?;
         return if diags.iter().any(|d| d.is_error()) { Err(Failure::Said) } else { Ok(()) };
     }
-    let checked = place.check(&mut front, out)?;
+    let mut checked = place.check(&mut front, out)?;
+    args.precision.apply(&mut checked);
     let read = front.files(&checked, place.weights.as_ref().unwrap_or(&Weights::Named));
     writable(args.output.as_deref(), &read)?;
     let options = DumpOptions { fold: args.fold };
@@ -137,7 +141,8 @@ fn artifact(args: &Args, place: &Place, checked: &Checked, front: &Frontend, out
         None => String::new(),
     };
     let (name, raw, file) = (&checked.network.name, mb(written.params), mb(written.file));
-    out.line(format_args!("wrote {}: network {name}, {file:.1} MB: weights {raw:.1} MB{packed}", path.display()))
+    let precision = if checked.network.precision.is_f32() { String::new() } else { format!(", layers: {}", precisions(checked)) };
+    out.line(format_args!("wrote {}: network {name}, {file:.1} MB: weights {raw:.1} MB{packed}{precision}", path.display()))
 }
 
 /// The weights packed for this machine's plan; `None` if the network cannot be planned at the chosen size.

@@ -50,6 +50,11 @@ impl MeasureArgs {
             from.weights = Some(Weights::Init(0));
         }
         let model = from.model(out)?;
+        if model.emulates_bf16() {
+            out.note(format_args!(
+                "note: bf16 is emulated on this machine, by rounding f32: the results are those of bf16, the speed is that of f32 or less"
+            ));
+        }
         if !self.tune {
             return Ok(model);
         }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use clap::Args;
 
 use super::about::About;
-use super::args::{Format, Planning, Renames, Select, parse_threads, parse_weights, split};
+use super::args::{Format, Planning, PrecisionArgs, Renames, Select, parse_threads, parse_weights, split};
 use super::failure::Failure;
 use super::output::Out;
 use crate::driver::{CompileError, Frontend, Weights};
@@ -97,6 +97,8 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroU16>,
     #[command(flatten)]
+    pub precision: PrecisionArgs,
+    #[command(flatten)]
     pub planning: Planning,
     /// The run, if FILE is its directory.
     #[arg(skip)]
@@ -144,7 +146,8 @@ impl ModelArgs {
             return Ok((checked, vec![from.file]));
         }
         let mut front = source(&from.file)?;
-        let checked = check(&mut front, &from.select, out)?;
+        let mut checked = check(&mut front, &from.select, out)?;
+        from.precision.apply(&mut checked);
         let read = front.files(&checked, &Weights::Named);
         Ok((checked, read))
     }
@@ -154,6 +157,11 @@ impl ModelArgs {
         if renames || self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
             return Err(Failure::Usage(
                 "an artifact contains its network and weights: give --network, --set, --weights and --rename to `resnetc compile`".into(),
+            ));
+        }
+        if self.precision.precision.is_some() {
+            return Err(Failure::Usage(
+                "the precision of each layer is fixed in an artifact: give --precision to `resnetc compile`".into(),
             ));
         }
         let network = BoundNetwork::open_artifact(&self.file).map_err(Failure::input)?;
@@ -171,6 +179,7 @@ impl ModelArgs {
     fn source(&self, out: &mut Out, before: &mut Before<'_>) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         let mut front = source(&self.file)?;
         let mut checked = check(&mut front, &self.select, out)?;
+        self.precision.apply(&mut checked);
         let files = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
         if let Some(run) = &self.run {
             run.name_classes(&mut checked);

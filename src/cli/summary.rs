@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::args::{Format, Select, parse_set};
+use super::args::{Format, PrecisionArgs, Select, parse_set};
 use super::failure::{Done, Failure};
 use super::open::Place;
 use super::output::Out;
 use super::table::table;
 use crate::driver::Frontend;
 use crate::ir::Checked;
-use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
+use crate::ir::summary::{Row, StageRow, Totals, precisions, rows, stages, thousands};
 
 /// Shows the layers of a network, or compares the totals of several.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,8 @@ pub(super) struct Args {
     /// Set a parameter of the network; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -61,7 +63,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         let Place { file: path, select, .. } = Place::of(Path::new(text), &given, None)?;
         let mut front = super::open::source(&path)?;
         for name in names(args, &front, select.network.as_deref(), &mut found)? {
-            if let Some(checked) = front.inspect(&name, &select.set) {
+            if let Some(mut checked) = front.inspect(&name, &select.set) {
+                args.precision.apply(&mut checked);
                 list.push(Entry { file: path.display().to_string(), checked });
             }
         }
@@ -144,21 +147,23 @@ fn free(macs: Option<u64>) -> String {
 
 fn layers(checked: &Checked, out: &mut Out) -> Done {
     let totals = Totals::of(checked);
+    let is_f32 = checked.network.precision.is_f32();
     let mut cells: Vec<Vec<String>> = rows(checked)
         .into_iter()
         .map(|row| {
             let number = |n: Option<u64>| if n == Some(0) { String::new() } else { free(n) };
-            vec![row.name, row.operator, row.output, number(Some(row.params)), number(row.macs)]
+            let mut cells = vec![row.name, row.operator, row.output, number(Some(row.params)), number(row.macs)];
+            cells.extend((!is_f32).then(|| row.precision.word().to_owned()));
+            cells
         })
         .collect();
-    cells.push(vec![
-        "total".into(),
-        format!("{} layers", totals.layers),
-        String::new(),
-        thousands(totals.params),
-        free(totals.macs),
-    ]);
-    table(out, &["layer", "operator", "output", "parameters", "multiply-adds"], 3, &cells, true)
+    let layers = format!("{} layers", totals.layers);
+    let mut total = vec!["total".into(), layers, String::new(), thousands(totals.params), free(totals.macs)];
+    // a network of one precision has no column for it
+    total.extend((!is_f32).then(|| precisions(checked)));
+    cells.push(total);
+    let heads = ["layer", "operator", "output", "parameters", "multiply-adds", "precision"];
+    table(out, &heads[..if is_f32 { 5 } else { 6 }], 3, &cells, true)
 }
 
 /// A table like the paper's Table 1: the blocks of each stage. Omitted if the network has no stages.

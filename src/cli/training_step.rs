@@ -33,6 +33,9 @@ impl TrainingStep {
     /// That of a source, which may name no data.
     pub fn open(args: &MeasureArgs, out: &mut Out) -> Result<TrainingStep, Failure> {
         let from = args.model.resolved()?;
+        if from.precision.precision.is_some() {
+            return Err(Failure::Usage("training computes in f32: leave --precision out".into()));
+        }
         let (front, checked) = command::checked(&from.file, &from.select, out)?;
         let recipe = Recipe { batch: args.batch as usize, ..checked.network.recipe.clone().unwrap_or_default() };
         let params = match &from.weights {

@@ -18,7 +18,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{Kind, Schema};
-use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse, Types};
+use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Precision, Shape, ShortcutUse, Types};
 use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network. A fuzzer, which would mostly wait for the largest ones, gets smaller ones.
@@ -224,7 +224,9 @@ impl<'a> Expander<'a> {
             self.names.insert(name.clone(), frame);
         }
         self.name_bytes += name.len();
-        let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
+        let id = self
+            .graph
+            .add(Node { op, name, params: Vec::new(), precision: Precision::F32, origin: Origin { span, frame } }, operands);
         // the checker infers again, and reports errors
         let _ = self.types.infer(&self.graph, id);
         id.into()
@@ -323,7 +325,12 @@ impl<'a> Expander<'a> {
                     self.graph.add_output(name.node.clone(), value);
                 }
             }
-            StmtKind::Expect(_) | StmtKind::Preprocess(_) | StmtKind::Labels(_) | StmtKind::Weights(_) | StmtKind::Train(_) => {
+            StmtKind::Expect(_)
+            | StmtKind::Preprocess(_)
+            | StmtKind::Precision(_)
+            | StmtKind::Labels(_)
+            | StmtKind::Weights(_)
+            | StmtKind::Train(_) => {
                 if cx.in_block {
                     self.error(
                         Diagnostic::error(codes::MISPLACED, "this belongs to a network, not to a block", stmt.span, "not here")

@@ -25,6 +25,7 @@ pub(super) fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
             | StmtKind::Output { .. }
             | StmtKind::Expect(_)
             | StmtKind::Preprocess(_)
+            | StmtKind::Precision(_)
             | StmtKind::Labels(_)
             | StmtKind::Weights(_)
             | StmtKind::Train(_) => {}

@@ -189,7 +189,7 @@ impl Names<'_> {
                     }
                 }
                 StmtKind::Preprocess(args) => self.args(args),
-                StmtKind::Train(entries) => self.entries(entries),
+                StmtKind::Train(entries) | StmtKind::Precision(entries) => self.entries(entries),
                 StmtKind::Output { .. } | StmtKind::Weights(_) => {}
             }
         }

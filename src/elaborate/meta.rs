@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::eval::{Env, Eval, number};
 use super::foreign;
 use super::load::read;
+use super::precision;
 use super::suggest::nearest;
 use super::train;
 use super::value::Value;
@@ -33,6 +34,8 @@ pub(super) struct Meta {
     /// Whether they are a base's `labels imagenet`, which a derived network with another number of classes does not inherit.
     pub imagenet_of_base: bool,
     pub weights: Option<(PathBuf, Span)>,
+    /// The precisions of layers, by names that are not yet resolved.
+    pub precision: Option<precision::Unresolved>,
     pub expects: Vec<Expect>,
     /// The input dimensions of a derived network that override its base's.
     pub input: Option<(Vec<Expr>, Env)>,
@@ -87,6 +90,11 @@ impl Meta {
                             meta.imagenet_of_base = depth > 0 && is_word(expr, "imagenet");
                         }
                     }
+                    StmtKind::Precision(entries) => {
+                        if meta.precision.is_none() {
+                            meta.precision = Some(precision::read(entries, &level.env, eval));
+                        }
+                    }
                     StmtKind::Weights(path) => {
                         if meta.weights.is_none() {
                             meta.weights = Some((eval.program.resolve(level.env.module, &path.node), path.span));
@@ -135,6 +143,7 @@ impl Meta {
 fn keyword_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
     match stmt {
         StmtKind::Preprocess(_) => Some("preprocess"),
+        StmtKind::Precision(_) => Some("precision"),
         StmtKind::Labels(_) => Some("labels"),
         StmtKind::Weights(_) => Some("weights"),
         StmtKind::Train(_) => Some("train"),
@@ -151,7 +160,7 @@ fn misplaced(stmt: &Stmt, network: &ast::Network, levels: &[Level], diags: &mut 
     if let Some(base) = &network.base {
         diag = diag.label(base.span, "derived from this");
     }
-    diag = diag.rule("it may state `input`, `shortcut`, `preprocess`, `labels`, `weights`, `train` and `expect`");
+    diag = diag.rule("it may state `input`, `shortcut`, `preprocess`, `precision`, `labels`, `weights`, `train` and `expect`");
     if let Some(Level { network: base, .. }) = levels.last() {
         let name = &base.name.node;
         diag = diag.label(base.name.span, "its layers are here").help(format!(

@@ -24,6 +24,7 @@ mod number_function;
 mod numbers;
 pub mod operators;
 mod policy;
+mod precision;
 pub mod prelude;
 mod set;
 mod shortcut;
@@ -224,6 +225,7 @@ impl Program {
         }
         let labeled = join::exported(&cx.labels);
         let recipe = expander.meta.train.take().map(|train| train.resolved(&expander.graph, expander.diags));
+        let precision = expander.meta.precision.take().map(|given| given.resolved(&expander.graph, expander.diags));
         let Expander { graph, stages, shortcuts, meta, aborted, .. } = expander;
         let failed = aborted || diags.iter().any(Diagnostic::is_error);
         if aborted || graph.is_empty() {
@@ -238,6 +240,7 @@ impl Program {
             labeled,
             expects: if moved || failed { Vec::new() } else { meta.expects },
             preprocess: meta.preprocess,
+            precision: precision.unwrap_or_default(),
             labels: meta.class_names,
             weights: meta.weights,
             recipe,

@@ -361,6 +361,7 @@ impl Reverse<'_> {
                 let sigmoid = self.unary(Unary::Sigmoid, x);
                 self.binary(Binary::Mul, dy, sigmoid)
             }
+            Unary::RoundBf16 => dy,
             Unary::Floor => return None,
         })
     }

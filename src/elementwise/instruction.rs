@@ -1,5 +1,6 @@
 //! The instructions of programs.
 
+use half::bf16;
 use serde::{Deserialize, Serialize};
 
 /// The result of an instruction: its index in the program.
@@ -35,6 +36,9 @@ pub enum Unary {
     Softplus,
     /// The largest integer that is not above `x`; its gradient is 0.
     Floor,
+    /// The nearest number with the 8 bits of precision of a bf16, of two the even one. Its gradient is that of `x`.
+    #[serde(rename = "round_bf16")]
+    RoundBf16,
 }
 
 /// A function of two values.
@@ -113,7 +117,7 @@ pub enum Instruction {
 
 impl Unary {
     /// All of them.
-    pub const ALL: [Unary; 13] = [
+    pub const ALL: [Unary; 14] = [
         Unary::Neg,
         Unary::Abs,
         Unary::Square,
@@ -127,6 +131,7 @@ impl Unary {
         Unary::Erf,
         Unary::Softplus,
         Unary::Floor,
+        Unary::RoundBf16,
     ];
 
     /// Its name in the language; [`Unary::Neg`] is written `-x`.
@@ -145,6 +150,7 @@ impl Unary {
             Unary::Erf => "erf",
             Unary::Softplus => "softplus",
             Unary::Floor => "floor",
+            Unary::RoundBf16 => "round_bf16",
         }
     }
 
@@ -165,6 +171,7 @@ impl Unary {
             Unary::Softplus if x.is_nan() => x,
             Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Unary::Floor => x.floor(),
+            Unary::RoundBf16 => f64::from(bf16::from_f32(x as f32)),
         }
     }
 }

@@ -33,6 +33,14 @@ impl Program {
         })
     }
 
+    /// The nearest bf16.
+    pub fn round_bf16() -> Program {
+        Builder::build(1, |b| {
+            let x = b.operand(0);
+            b.unary(Unary::RoundBf16, x)
+        })
+    }
+
     /// `1 / (1 + exp(-x))`.
     pub fn sigmoid() -> Program {
         Builder::build(1, |b| {

@@ -21,8 +21,8 @@ pub use error::GradError;
 
 use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
-    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable,
-    Shape, ShapedNetwork, Train, Value, is_within,
+    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Precision,
+    Precisions, Rewrite, Runnable, Shape, ShapedNetwork, Train, Value, is_within,
 };
 
 /// The name of the input for class indices.
@@ -111,6 +111,9 @@ pub fn training(network: &Canonical, options: &GradOptions) -> Result<TrainingSt
     check_inputs(network)?;
     check_frozen(network.graph(), options)?;
     let mut network = ShapedNetwork::clone(network);
+    // training computes in f32, whatever the network is to run in
+    network.network.precision = Precisions::all(Precision::F32);
+    network.network.precision.assign(&mut network.network.graph);
     if options.stochastic_depth > 0.0 {
         insert_stochastic_depth(&mut network, options.stochastic_depth)?;
     }
@@ -170,7 +173,7 @@ fn insert_stochastic_depth(network: &mut ShapedNetwork, p: f64) -> Result<(), Gr
             key: BLOCKS + index as u64,
         });
         let name = format!("{}.drop", graph.node(add).name);
-        let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
+        let drop = graph.add(Node { op, name, params: Vec::new(), precision: Precision::F32, origin }, &[path]);
         graph.set_operand(add, 0, drop.into());
         network.infer(drop).map_err(|error| GradError::Internal(error.to_string()))?;
     }
@@ -186,7 +189,8 @@ fn name(param: &Param) -> Option<&str> {
         ParamSource::FoldedWeight { .. }
         | ParamSource::FoldedBias { .. }
         | ParamSource::Standardized { .. }
-        | ParamSource::Scaled { .. } => None,
+        | ParamSource::Scaled { .. }
+        | ParamSource::Bf16 { .. } => None,
     }
 }
 
@@ -384,7 +388,7 @@ impl<'a> Differentiation<'a> {
     fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
         let graph = self.network.graph_mut();
         let origin = graph.node(from).origin;
-        let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
+        let id = graph.add(Node { op, name: name.to_owned(), params, precision: Precision::F32, origin }, operands);
         self.network.infer(id).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         Ok(id.into())
     }

@@ -23,6 +23,8 @@ struct Line {
     what: String,
     shape: String,
     params: String,
+    /// Empty if the whole network is f32.
+    precision: &'static str,
 }
 
 /// The nodes of one stage instance, or a run of nodes outside all stages.
@@ -59,7 +61,8 @@ pub fn dump(network: &ShapedNetwork, options: DumpOptions) -> String {
             if options.fold {
                 // if instances open no scope, layer numbering continues across them
                 let equal = |(a, b): (&Line, &Line)| {
-                    (a.name == b.name || !opens) && (&a.what, &a.shape, &a.params) == (&b.what, &b.shape, &b.params)
+                    let of = |line: &Line| (line.what.clone(), line.shape.clone(), line.params.clone(), line.precision);
+                    (a.name == b.name || !opens) && of(a) == of(b)
                 };
                 let same = |next: &&Group| {
                     next.frame.is_some_and(|n| graph.frame(n).span == frame.span && graph.frame(n).parent == frame.parent)
@@ -80,11 +83,12 @@ pub fn dump(network: &ShapedNetwork, options: DumpOptions) -> String {
             let indent = if group.frame.is_some() { "    " } else { "  " };
             let pad = if group.frame.is_some() { 0 } else { 2 };
             let text = format!(
-                "{indent}{:name$}  {:what$}  {:shape$}  {:>params$}",
+                "{indent}{:name$}  {:what$}  {:shape$}  {:>params$}  {}",
                 line.name,
                 line.what,
                 line.shape,
                 line.params,
+                line.precision,
                 name = name + pad,
             );
             let _ = writeln!(out, "{}", text.trim_end());
@@ -135,7 +139,8 @@ fn groups(network: &ShapedNetwork) -> Vec<Group> {
             0 => String::new(),
             n => thousands(n),
         };
-        let line = Line { name: relative.clone(), what, shape: network.results_text(id), params };
+        let precision = if network.network.precision.is_f32() { "" } else { node.precision.word() };
+        let line = Line { name: relative.clone(), what, shape: network.results_text(id), params, precision };
         match groups.last_mut() {
             Some(group) if group.frame == frame => group.lines.push(line),
             _ => groups.push(Group { frame, lines: vec![line] }),

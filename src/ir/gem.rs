@@ -1,6 +1,6 @@
 //! Generalized-mean pooling in terms of other operators: a power of each value, their mean, and its root.
 
-use super::{Broadcast, Elementwise, Gem, Graph, Node, NodeId, Op, Param, ParamRole, Types, Value};
+use super::{Broadcast, Elementwise, Gem, Graph, Node, NodeId, Op, Param, ParamRole, Precision, Types, Value};
 use crate::elementwise::{Binary, Builder, Program, ProgramError, Unary};
 
 /// Replaces each pool by a power, a mean and a root, the last of which keeps its place in the graph. Both functions read the same
@@ -25,9 +25,12 @@ fn expand(graph: &mut Graph, types: &mut Types, id: NodeId, p: f32, [power, root
         "p".clone_into(&mut function.operands[1].name);
         Op::from(function)
     };
-    let powers = Node { op: function("gem-power", power), name: format!("{name}.power"), params: params.clone(), origin };
+    // computed in f32 inside, and stored in the precision of the pool
+    let precision = Precision::F32;
+    let powers =
+        Node { op: function("gem-power", power), name: format!("{name}.power"), params: params.clone(), precision, origin };
     let powers = graph.add(powers, &[x]);
-    let mean = Node { op: Op::AdaptiveAvgPool([1, 1]), name: format!("{name}.mean"), params: Vec::new(), origin };
+    let mean = Node { op: Op::AdaptiveAvgPool([1, 1]), name: format!("{name}.mean"), params: Vec::new(), precision, origin };
     let mean = graph.add(mean, &[Value::from(powers)]);
     let node = graph.node_mut(id);
     node.op = function("gem-root", root);

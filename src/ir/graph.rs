@@ -7,7 +7,7 @@ use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 
-use super::{Op, Param};
+use super::{Op, Param, Precision};
 use crate::base::source::Span;
 
 /// A node of a [`Graph`]. Displays as the dump's `%12`.
@@ -79,6 +79,8 @@ pub struct Node {
     pub name: String,
     /// Its parameters. The front end leaves this empty, `check` fills it in, and passes derive new ones.
     pub params: Vec<Param>,
+    /// The numbers that it reads and stores: see [`Precisions`](super::Precisions). Training steps ignore it.
+    pub precision: Precision,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -317,7 +319,7 @@ mod tests {
     fn node(op: Op, name: &str) -> Node {
         let file = SourceMap::default().add_text("test", "");
         let origin = Origin { span: Span::new(file, 0..0), frame: None };
-        Node { op, name: name.to_string(), params: Vec::new(), origin }
+        Node { op, name: name.to_string(), params: Vec::new(), precision: Precision::F32, origin }
     }
 
     /// input -> relu -> add(relu, input)

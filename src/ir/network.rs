@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FrameId, Graph, NodeId, Recipe, Shape, Value};
+use super::{FrameId, Graph, NodeId, Precisions, Recipe, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
@@ -198,6 +198,8 @@ pub struct Network {
     pub expects: Vec<Expect>,
     /// How to prepare an image.
     pub preprocess: Option<Preprocess>,
+    /// The precisions of its layers; those of the graph's nodes follow from them.
+    pub precision: Precisions,
     /// Class names; empty if the file states none.
     pub labels: Vec<String>,
     /// The default weights file, resolved relative to the source file's folder, and where it is named.

@@ -1,5 +1,7 @@
 //! The parameters of a node, and where their values come from.
 
+use std::collections::BTreeSet;
+
 /// The role of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParamRole {
@@ -86,6 +88,45 @@ pub enum ParamSource {
         /// Where the parameter's filters are.
         axis: FilterAxis,
     },
+    /// A parameter rounded to bf16.
+    Bf16 {
+        /// The tensor that it is stored as, rounded already; otherwise it is made of the others.
+        stored: String,
+        /// The parameter.
+        of: Box<ParamSource>,
+    },
+}
+
+impl ParamSource {
+    /// Adds the names of the tensors that the parameter is made from. One that is stored already is left out.
+    pub fn tensors(&self, names: &mut BTreeSet<String>) {
+        match self {
+            ParamSource::Named(name) => drop(names.insert(name.clone())),
+            ParamSource::FoldedWeight { conv, norm, .. } => {
+                names.insert(format!("{conv}.weight"));
+                of_norm(norm, names);
+            }
+            ParamSource::Standardized { weight, gain, .. } => names.extend([weight].into_iter().chain(gain).cloned()),
+            ParamSource::FoldedBias { conv, conv_bias, norm, .. } => {
+                if *conv_bias {
+                    names.insert(format!("{conv}.bias"));
+                }
+                of_norm(norm, names);
+            }
+            ParamSource::Scaled { of, factor, .. } => {
+                of.tensors(names);
+                factor.source.tensors(names);
+            }
+            ParamSource::Bf16 { of, .. } => of.tensors(names),
+        }
+    }
+}
+
+/// Adds the names of a norm's tensors.
+pub(crate) fn of_norm(norm: &str, names: &mut BTreeSet<String>) {
+    for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
+        names.insert(format!("{norm}.{}", role.suffix()));
+    }
 }
 
 /// The axis of a weight that its filters, or a layer's outputs, are along.

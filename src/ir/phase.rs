@@ -11,7 +11,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Graph, Network, NodeId, Op, Rows, Shape, ShapeError, Types, Value, gem, one_dimensional};
+use super::{Graph, Network, NodeId, Op, Precisions, Rows, Shape, ShapeError, Types, Value, gem, one_dimensional};
 
 /// A network in which every value has a type: what all phases have in common.
 #[derive(Clone, Debug)]
@@ -38,6 +38,12 @@ impl ShapedNetwork {
     /// The graph, mutably.
     pub fn graph_mut(&mut self) -> &mut Graph {
         &mut self.network.graph
+    }
+
+    /// Sets the precisions of all layers.
+    pub fn set_precision(&mut self, precision: Precisions) {
+        precision.assign(&mut self.network.graph);
+        self.network.precision = precision;
     }
 
     /// The shape of a value.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{NodeId, ShapedNetwork};
+use super::{NodeId, Precision, ShapedNetwork};
 
 /// A layer in a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +17,8 @@ pub struct Row {
     pub params: u64,
     /// Multiply-adds for one image; `None` if the size is free.
     pub macs: Option<u64>,
+    /// What it reads and stores.
+    pub precision: Precision,
 }
 
 /// Totals of a network.
@@ -53,9 +55,18 @@ pub fn rows(network: &ShapedNetwork) -> Vec<Row> {
             output: network.results_text(id),
             params: learned(network, id),
             macs: node_macs(network, id),
+            precision: node.precision,
         }
     };
     graph.order().into_iter().map(row).collect()
+}
+
+/// The number of convolutions and linear layers of each precision: `20 bf16, 1 f32`.
+pub fn precisions(network: &ShapedNetwork) -> String {
+    let graph = network.graph();
+    let of = |precision| graph.ids().map(|id| graph.node(id)).filter(|n| n.op.is_weighted() && n.precision == precision).count();
+    let counts = Precision::ALL.into_iter().rev().map(|precision| (of(precision), precision)).filter(|(count, _)| *count > 0);
+    counts.map(|(count, precision)| format!("{count} {}", precision.word())).collect::<Vec<_>>().join(", ")
 }
 
 /// A stage in a summary, as in the paper's Table 1: the instances of one `stage` or `repeat`, or a run of layers outside them.

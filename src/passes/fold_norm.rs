@@ -2,14 +2,17 @@
 //!
 //! A norm whose operand has other users, or that follows an activation, stays; the planner lowers it to a scale and shift.
 
-use super::rewrite::{replace, single_user};
+use super::rewrite::{replace, same_precision, single_user};
 use crate::ir::{BatchNorm, Epilogue, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
         let Op::BatchNorm(norm) = network.graph().node(id).op else { continue };
         let Some(&operand) = network.graph().operands(id).first() else { continue };
-        if single_user(network, operand).is_some() && fold(network, operand.node, id, norm) {
+        if single_user(network, operand).is_some()
+            && same_precision(network, operand.node, id)
+            && fold(network, operand.node, id, norm)
+        {
             replace(network, id, Value::from(operand.node));
         }
     }

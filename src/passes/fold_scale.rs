@@ -1,7 +1,7 @@
 //! Folds a learned factor of each channel (layer scale, SkipInit) into the preceding convolution or linear layer, whose weight and bias are then
 //! derived.
 
-use super::rewrite::{replace, single_user};
+use super::rewrite::{replace, same_precision, single_user};
 use crate::elementwise::Program;
 use crate::ir::{Broadcast, Epilogue, FilterAxis, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
 
@@ -10,7 +10,10 @@ pub(super) fn run(network: &mut ShapedNetwork) {
         let Some(factor) = factor(&network.graph().node(id).op) else { continue };
         let Some(factor) = network.graph().node(id).params.iter().find(|param| param.role == factor).cloned() else { continue };
         let Some(&operand) = network.graph().operands(id).first() else { continue };
-        if single_user(network, operand).is_some() && fold(network, operand.node, &factor) {
+        if single_user(network, operand).is_some()
+            && same_precision(network, operand.node, id)
+            && fold(network, operand.node, &factor)
+        {
             replace(network, id, Value::from(operand.node));
         }
     }

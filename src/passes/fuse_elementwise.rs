@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{replace, single_user};
+use super::rewrite::{replace, same_precision, single_user};
 use crate::elementwise::{Builder, Program};
 use crate::ir::{Broadcast, Elementwise, NodeId, Operand, Param, ParamRole, ShapedNetwork, Value};
 
@@ -15,6 +15,7 @@ pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
         // as long as another one follows
         while let Some((user, slot)) = single_user(network, Value::from(id))
+            && same_precision(network, id, user)
             && let Some((function, operands, params)) = fused(network, id, user, slot)
         {
             let graph = network.graph_mut();

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::fuse_elementwise::fused_name;
-use super::rewrite::{replace, single_user};
+use super::rewrite::{replace, same_precision, single_user};
 use crate::ir::{Elementwise, Epilogue, NodeId, ShapedNetwork, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
@@ -28,7 +28,8 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
     let operands = network.graph().operands(add);
     let [a, b] = operands[..] else { return };
     for (layer, other) in [(a, b), (b, a)] {
-        if single_user(network, layer) != Some((add, usize::from(layer == b))) || layer == other {
+        let is_only_user = single_user(network, layer) == Some((add, usize::from(layer == b)));
+        if !is_only_user || layer == other || !same_precision(network, layer.node, add) {
             continue;
         }
         let free = |e: &Epilogue| !e.residual && e.act.is_none();
@@ -43,7 +44,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
 /// The function becomes the last one of the layer's epilogue, after one that is already there.
 fn fuse_activation(network: &mut ShapedNetwork, id: NodeId, function: Arc<Elementwise>) {
     let Some(&operand) = network.graph().operands(id).first() else { return };
-    if single_user(network, operand).is_none() {
+    if single_user(network, operand).is_none() || !same_precision(network, operand.node, id) {
         return;
     }
     let Some(epilogue) = epilogue(network, operand.node) else { return };

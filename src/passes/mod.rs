@@ -9,6 +9,7 @@ mod fuse_elementwise;
 mod fuse_epilogue;
 mod fuse_relu_grad;
 mod rewrite;
+mod round_bf16;
 mod standardize;
 mod verify;
 
@@ -54,6 +55,14 @@ const INFERENCE: &[Pass] = &[
     ("dce", dce::run),
 ];
 
+/// What follows if layers have less than f32's precision: their rounding becomes explicit, and is fused like other functions.
+const LOWERING: &[Pass] = &[
+    ("round-bf16", round_bf16::run),
+    ("fuse-epilogue", fuse_epilogue::run),
+    ("fuse-elementwise", fuse_elementwise::run),
+    ("dce", dce::run),
+];
+
 /// The training pipeline, in order.
 const TRAINING: &[Pass] = &[
     ("standardize", standardize::run),
@@ -87,6 +96,9 @@ fn optimize(mut network: ShapedNetwork) -> ShapedNetwork {
     network.network.shortcuts.clear();
     network.network.labeled.clear();
     run(&mut network, INFERENCE);
+    if !network.network.precision.is_f32() {
+        run(&mut network, LOWERING);
+    }
     network
 }
 

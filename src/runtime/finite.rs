@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::ir::{ParamRole, ParamSource};
+use crate::ir::{ParamRole, of_norm};
 use crate::plan::{Plan, Step, WeightSource};
 
 /// The first non-finite values, in execution order.
@@ -72,7 +72,7 @@ pub(super) fn of_step(plan: &Plan, step: &Step, weights: &[&[f32]], check: impl 
     let mut names = BTreeSet::new();
     for weight in step.weights.iter().map(|id| &plan.weights[id.0]) {
         match &weight.source {
-            WeightSource::Param(source) | WeightSource::Transposed { param: source, .. } => tensors(source, &mut names),
+            WeightSource::Param(source) | WeightSource::Transposed { param: source, .. } => source.tensors(&mut names),
             WeightSource::NormScale { norm, .. } | WeightSource::NormShift { norm, .. } => of_norm(norm, &mut names),
         }
     }
@@ -87,34 +87,6 @@ pub(super) fn of_step(plan: &Plan, step: &Step, weights: &[&[f32]], check: impl 
         }
         // in training, the statistics of a batch norm are computed by a separate step
         None => NotFinite::Layer { name: step.name.strip_suffix(".stats").unwrap_or(&step.name).to_owned() },
-    }
-}
-
-/// The tensors that a parameter is made from.
-fn tensors(source: &ParamSource, names: &mut BTreeSet<String>) {
-    match source {
-        ParamSource::Named(name) => drop(names.insert(name.clone())),
-        ParamSource::FoldedWeight { conv, norm, .. } => {
-            names.insert(format!("{conv}.weight"));
-            of_norm(norm, names);
-        }
-        ParamSource::Standardized { weight, gain, .. } => names.extend([weight].into_iter().chain(gain).cloned()),
-        ParamSource::FoldedBias { conv, conv_bias, norm, .. } => {
-            if *conv_bias {
-                names.insert(format!("{conv}.bias"));
-            }
-            of_norm(norm, names);
-        }
-        ParamSource::Scaled { of, factor, .. } => {
-            tensors(of, names);
-            tensors(&factor.source, names);
-        }
-    }
-}
-
-fn of_norm(norm: &str, names: &mut BTreeSet<String>) {
-    for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
-        names.insert(format!("{norm}.{}", role.suffix()));
     }
 }
 

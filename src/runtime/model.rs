@@ -8,7 +8,7 @@ use super::packed_weights::PackedWeights;
 use super::params::{ParamError, ParamStore};
 use super::weights::{self, WeightCache};
 use crate::check::at_size;
-use crate::ir::{Canonical, Network};
+use crate::ir::{Canonical, Network, Precision, ShapedNetwork};
 use crate::passes::{self, Optimized};
 use crate::plan::{ConvStrategy, Plan, PlanOptions, Settings, alternatives, plan};
 
@@ -26,6 +26,12 @@ struct Inner {
     settings: Settings,
 }
 
+/// Checks that a network's parameters are there.
+fn has_all(network: &ShapedNetwork, params: &ParamStore) -> Result<(), ParamError> {
+    let graph = network.graph();
+    graph.ids().flat_map(|id| &graph.node(id).params).try_for_each(|param| params.has(&param.source, &param.shape))
+}
+
 impl Model {
     /// Optimizes a network for inference. Fails if the store lacks one of its parameters.
     pub fn new(network: impl Into<Canonical>, params: ParamStore) -> Result<Model, ParamError> {
@@ -40,11 +46,16 @@ impl Model {
         settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
         let network = network.into();
-        let graph = network.graph();
-        for param in graph.ids().flat_map(|id| &graph.node(id).params) {
-            params.has(&param.source, &param.shape)?;
+        // weights of layers with less precision may be stored without what they are made from
+        if network.network.precision.is_f32() {
+            has_all(&network, &params)?;
         }
         let network = passes::inference(network);
+        let graph = network.graph();
+        if let Some(id) = graph.ids().find(|&id| graph.node(id).precision == Precision::Int8) {
+            return Err(ParamError::Uncalibrated { name: graph.node(id).name.clone() });
+        }
+        has_all(&network, &params)?;
         let settings = settings.unwrap_or_default();
         Ok(Model { inner: Arc::new(Inner { network, params, weights: Arc::new(WeightCache::new(packed)), settings }) })
     }
@@ -69,6 +80,12 @@ impl Model {
     /// The optimized network with its shapes.
     pub fn optimized(&self) -> &Optimized {
         &self.inner.network
+    }
+
+    /// Whether it has bf16 layers that this machine computes in f32 and rounds.
+    pub fn emulates_bf16(&self) -> bool {
+        let graph = self.inner.network.graph();
+        graph.ids().any(|id| graph.node(id).precision == Precision::Bf16)
     }
 
     /// The original parameters.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use half::bf16;
 use thiserror::Error;
 
 use crate::base::tensor::Tensor;
@@ -17,6 +18,14 @@ pub enum ParamError {
     #[error("the parameter `{name}` is missing")]
     Missing {
         /// Its full name.
+        name: String,
+    },
+    /// A layer is int8, and nothing says which values it has.
+    #[error(
+        "`{name}` is int8, which needs the range of its values: `resnetc compile --precision int8 --calibrate DATA` measures it"
+    )]
+    Uncalibrated {
+        /// The layer.
         name: String,
     },
     /// The number of values differs from the graph's.
@@ -96,6 +105,8 @@ impl ParamStore {
                 }
                 norm(n, len)
             }
+            ParamSource::Bf16 { stored, .. } if self.get(stored).is_some() => self.tensor(stored, len).map(|_| ()),
+            ParamSource::Bf16 { of, .. } => self.has(of, shape),
             ParamSource::Scaled { of, factor, .. } => {
                 self.has(of, shape)?;
                 self.has(&factor.source, &factor.shape)
@@ -131,6 +142,12 @@ impl ParamStore {
                     (0..len).map(|i| (shift[i] + own.as_ref().map_or(0.0, |b| f64::from(b[i])) * scale[i]) as f32).collect();
                 Ok(Cow::Owned(folded))
             }
+            ParamSource::Bf16 { stored, of } => {
+                // what is stored is rounded already, unless the file says otherwise
+                let stored = if self.get(stored).is_some() { Some(self.values(stored, len)?) } else { None };
+                let values = stored.map_or_else(|| self.evaluate(of, shape), Ok)?;
+                Ok(values.iter().map(|&value| bf16::from_f32(value).to_f32()).collect())
+            }
             ParamSource::Scaled { of, factor, axis } => {
                 let (values, factors) = (self.evaluate(of, shape)?, self.evaluate(&factor.source, &factor.shape)?);
                 let factors: Vec<f64> = factors.iter().map(|&factor| f64::from(factor)).collect();
@@ -148,6 +165,10 @@ impl ParamStore {
             ParamSource::FoldedWeight { conv, .. } => self.get(&format!("{conv}.weight")),
             ParamSource::Standardized { weight, .. } => self.get(weight),
             ParamSource::Scaled { of, .. } => return self.release(of),
+            ParamSource::Bf16 { stored, of } => match self.get(stored) {
+                Some(stored) => Some(stored),
+                None => return self.release(of),
+            },
             // only a few floats per filter
             ParamSource::FoldedBias { .. } => None,
         };

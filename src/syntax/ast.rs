@@ -266,6 +266,8 @@ pub enum StmtKind {
     Expect(Expect),
     /// `preprocess { … }`
     Preprocess(Vec<Arg>),
+    /// `precision { … }`
+    Precision(Vec<Entry>),
     /// `labels [ … ]` or `labels "file.txt"`
     Labels(Expr),
     /// `weights "path"`

@@ -198,6 +198,7 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
             }
             StmtKind::Preprocess(keys.args)
         }
+        Rule::precision => StmtKind::Precision(entries(cx, next(&mut after_keyword(pair), Rule::entries)?)?),
         Rule::labels => StmtKind::Labels(only_expression(cx, pair)?),
         Rule::weights => {
             let path = after_keyword(pair).next()?;

@@ -137,6 +137,10 @@ impl Dump {
             StmtKind::Preprocess(list) => self.line(at, format_args!("preprocess {{ {} }}", args(list))),
             StmtKind::Labels(labels) => self.line(at, format_args!("labels {}", expr(labels))),
             StmtKind::Weights(path) => self.line(at, format_args!("weights {:?}", path.node)),
+            StmtKind::Precision(entries) => {
+                self.line(at, "precision");
+                self.entries(entries);
+            }
             StmtKind::Train(entries) => {
                 self.line(at, "train");
                 self.entries(entries);

@@ -15,7 +15,7 @@ use crate::base::source::{FileId, Span};
 
 /// Whether statements that start with this word have braces.
 pub(super) fn has_braces(word: &str) -> bool {
-    const WITH_BRACES: [&str; 14] = [
+    const WITH_BRACES: [&str; 15] = [
         "stem",
         "head",
         "scope",
@@ -29,6 +29,7 @@ pub(super) fn has_braces(word: &str) -> bool {
         "stage",
         "repeat",
         "preprocess",
+        "precision",
         "train",
     ];
     WITH_BRACES.contains(&word)

@@ -289,10 +289,10 @@ impl<'a> Recovery<'a> {
                     *empty = arms;
                 }
             }
-            "train" => {
+            "train" | "precision" => {
                 let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_entries, build::list_of_entries));
                 let entries = lists.flatten().collect();
-                if let Some(StmtKind::Train(empty)) = result.as_mut().map(|stmt| &mut stmt.kind) {
+                if let Some(StmtKind::Train(empty) | StmtKind::Precision(empty)) = result.as_mut().map(|stmt| &mut stmt.kind) {
                     *empty = entries;
                 }
             }

@@ -27,6 +27,7 @@ pub const STATEMENTS: &[&str] = &[
     "output",
     "expect",
     "preprocess",
+    "precision",
     "labels",
     "weights",
     "train",

@@ -69,6 +69,10 @@ impl Code<'_> {
             Instruction::Unary(Unary::Neg, x) => {
                 (Expr::Seq(vec![Expr::text("-"), self.at_least(x, Strength::Name)]), Strength::Sign)
             }
+            Instruction::Unary(Unary::RoundBf16, x) => {
+                let (rounded, _) = call("torch.Tensor.bfloat16", vec![argument(x)]);
+                call("torch.Tensor.float", vec![Arg::plain(rounded)])
+            }
             Instruction::Unary(op, x) => call(unary(op), vec![argument(x)]),
             Instruction::Binary(op, a, b) => {
                 let own = match op {
@@ -112,6 +116,7 @@ fn unary(op: Unary) -> &'static str {
         Unary::Erf => "torch.erf",
         Unary::Softplus => "F.softplus",
         Unary::Floor => "torch.floor",
+        Unary::RoundBf16 => "torch.Tensor.bfloat16",
     }
 }
 

@@ -14,6 +14,7 @@ mod eval;
 mod files;
 mod first_use;
 mod messages;
+mod precision;
 mod profile;
 mod resume;
 mod run;

@@ -9,7 +9,7 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::elementwise::{Binary, Builder, Unary};
 use resnetc::internal::ir::{
     BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, NormOver, Op, Origin, Pad, Param,
-    ParamRole, ParamSource, Pool, PoolKind, SampleNorm, Shape, Types, Value,
+    ParamRole, ParamSource, Pool, PoolKind, Precision, Precisions, SampleNorm, Shape, Types, Value,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -114,7 +114,7 @@ impl Build {
             self.tensors.push((full, Tensor::from_f32(sizes, values).unwrap()));
         }
         let origin = Origin { span: self.span, frame: None };
-        let id = self.graph.add(Node { op, name: name.to_owned(), params: list, origin }, operands);
+        let id = self.graph.add(Node { op, name: name.to_owned(), params: list, precision: Precision::F32, origin }, operands);
         self.types.infer(&self.graph, id).unwrap_or_else(|e| panic!("{name}: {e}"));
         Value::from(id)
     }
@@ -254,6 +254,7 @@ impl Build {
             preprocess: None,
             labels: Vec::new(),
             weights: None,
+            precision: Precisions::default(),
             recipe: None,
         };
         (Checked::new(network, self.types), self.tensors.into_iter().collect())

@@ -14,7 +14,8 @@ use resnetc::internal::decompile::{DecompileError, Decompiled, Options, decompil
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::formats::onnx::{ExportOptions, Source, open, write};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
+    Checked, Conv, Elementwise, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Precision, Shape, Train, Value,
+    summary,
 };
 use resnetc::internal::runtime::{ParamStore, init, interp};
 
@@ -79,7 +80,10 @@ fn bare(graph: &Graph, folded: bool) -> Graph {
                 conv.bias |= matches!(graph.node(user).op, Op::BatchNorm(_));
             }
         }
-        to.insert(id, out.add(Node { op, name, params: Vec::new(), origin: origin() }, &operands).into());
+        to.insert(
+            id,
+            out.add(Node { op, name, params: Vec::new(), precision: Precision::F32, origin: origin() }, &operands).into(),
+        );
     }
     for (name, value) in graph.outputs() {
         out.add_output(name.clone(), to[&value.node]);
@@ -318,7 +322,8 @@ fn names_that_are_taken_or_mean_something_else_are_changed() {
 fn what_no_statement_says_is_an_error() {
     assert!(matches!(decompile(&Graph::default(), &options("net")), Err(DecompileError::Empty)));
     let mut graph = Graph::default();
-    let node = |op: Op, name: &str| Node { op, name: name.into(), params: Vec::new(), origin: origin() };
+    let node =
+        |op: Op, name: &str| Node { op, name: name.into(), params: Vec::new(), precision: Precision::F32, origin: origin() };
     let x = graph.add(node(Op::Input(Shape::fixed(&[3, 8, 8])), "input"), &[]);
     let act = graph.add(node(Op::Train(Train::NormStats), "stats"), &[x.into()]);
     graph.add_output("output", act.into());

@@ -67,6 +67,7 @@ const TOKENS: &[&str] = &[
     "labels",
     "weights",
     "preprocess",
+    "precision",
     "sequential",
     "scope",
     "and",

@@ -21,6 +21,7 @@ mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
+mod precision;
 mod programs;
 #[cfg(feature = "cli")]
 mod row_loops;

@@ -61,6 +61,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         let params = open::bind(&checked, &front, weights.as_ref(), out)?;
         (checked, params, Source::of(&front.sources))
     };
+    if !checked.network.precision.is_f32() {
+        if artifact::is_artifact(file) {
+            let message =
+                format!("the weights in `{}` are rounded, with norms folded in: export the network's source", file.display());
+            return Err(Failure::Input(message));
+        }
+        out.note(format_args!("note: the network is exported in f32; its precisions are not"));
+    }
     let options = ExportOptions { opset: args.opset, fold: args.fold, external_data: args.external_data };
     let written = write(&args.output, &checked, &params, &source, &options).map_err(Failure::input)?;
     let mb = |bytes: u64| bytes as f64 / 1e6;

@@ -48,6 +48,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         let read = front.files(&checked, &Weights::Named);
         (checked, read)
     };
+    if !checked.network.precision.is_f32() {
+        out.note(format_args!("note: the network is exported in f32; its precisions are not"));
+    }
     let source = torch::write(&checked, None).map_err(Failure::input)?;
     // everything is generated before anything is written
     let script = match &args.train_script {

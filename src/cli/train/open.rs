@@ -9,7 +9,8 @@ use super::super::open;
 use super::super::output::Out;
 use crate::data::{self, DatasetOptions, Part, Split};
 use crate::driver::{Frontend, Weights};
-use crate::ir::{Checked, Recipe};
+use crate::formats::weights;
+use crate::ir::{Checked, Precisions, Recipe};
 use crate::runtime::ParamStore;
 use crate::train::{self, Feed, GraphEngine};
 
@@ -53,7 +54,9 @@ pub(in crate::internal::cli) fn checked(file: &Path, select: &Select, out: &mut 
         return Err(Failure::Input(format!("`{}` is an artifact: training needs its source", file.display())));
     }
     let mut front = open::source(file)?;
-    let checked = open::check(&mut front, select, out)?;
+    let mut checked = open::check(&mut front, select, out)?;
+    // training computes in f32, also when it measures the accuracy
+    checked.set_precision(Precisions::default());
     Ok((front, checked))
 }
 

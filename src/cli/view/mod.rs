@@ -6,7 +6,7 @@ mod watch;
 
 use std::path::PathBuf;
 
-use super::args::Planning;
+use super::args::{Planning, PrecisionArgs};
 use super::failure::{Done, Failure};
 use super::measure::MeasureArgs;
 use super::open::{Expectations, ModelArgs, Place};
@@ -55,6 +55,7 @@ fn with_profile(model: ViewModel, args: &Args, out: &mut Out) -> Result<ViewMode
         weights: args.weights.clone(),
         renames: args.renames.clone(),
         threads: args.threads,
+        precision: PrecisionArgs::default(),
         planning: Planning::default(),
         run: None,
     };

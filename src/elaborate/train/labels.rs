@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::suggest::nearest;
-use crate::ir::{Graph, NodeId, is_within};
+use crate::ir::{Graph, Node, NodeId, is_within};
 
 /// How many layers and stages a message lists.
 const SHOWN: usize = 12;
@@ -59,19 +59,28 @@ impl<'a> RecipeLabels<'a> {
     /// The full names of the layers and scopes that a label means: itself, or for `stem` the layers before the first stage and for
     /// `head` those after the last.
     pub fn of(&self, label: &str) -> Result<Vec<String>, UnknownLayer> {
+        self.found(label, &|node| node.op.is_norm() || node.op.is_weighted())
+    }
+
+    /// The same with layers that have no parameters: a section means all of its layers.
+    pub fn nodes(&self, label: &str) -> Result<Vec<String>, UnknownLayer> {
+        self.found(label, &|_| true)
+    }
+
+    fn found(&self, label: &str, is_meant: &dyn Fn(&Node) -> bool) -> Result<Vec<String>, UnknownLayer> {
         let name = |id: &NodeId| self.graph.node(*id).name.as_str();
         if self.order.iter().any(|id| is_within(name(id), label)) {
             return Ok(vec![label.to_owned()]);
         }
         let found = match (label, self.stages) {
-            ("stem", Some((first, _))) => self.layers(0, first),
-            ("head", Some((_, last))) => self.layers(last + 1, self.order.len()),
+            ("stem", Some((first, _))) => self.layers(0, first, is_meant),
+            ("head", Some((_, last))) => self.layers(last + 1, self.order.len(), is_meant),
             _ => Vec::new(),
         };
         if !found.is_empty() {
             return Ok(found);
         }
-        let all = self.layers(0, self.order.len());
+        let all = self.layers(0, self.order.len(), is_meant);
         let mut seen = BTreeSet::new();
         let tops: Vec<&str> = all.iter().filter_map(|name| name.split('.').next()).filter(|top| seen.insert(*top)).collect();
         let known = tops.iter().take(SHOWN).map(|&top| top.to_owned()).collect();
@@ -98,9 +107,9 @@ impl<'a> RecipeLabels<'a> {
         all.last().filter(|_| LAST.contains(&label)).cloned()
     }
 
-    fn layers(&self, from: usize, to: usize) -> Vec<String> {
+    fn layers(&self, from: usize, to: usize, is_meant: &dyn Fn(&Node) -> bool) -> Vec<String> {
         let own = self.order.get(from..to).unwrap_or(&[]).iter().map(|&id| self.graph.node(id));
-        own.filter(|node| node.op.is_norm() || node.op.is_weighted()).map(|node| node.name.clone()).collect()
+        own.filter(|node| is_meant(node)).map(|node| node.name.clone()).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::op::StoredOp;
 use crate::base::source::Span;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Graph, Node, NodeId, Origin, Value};
+use crate::ir::{Graph, Node, NodeId, Origin, Precision, Value};
 
 /// A node with the positions of its operands.
 #[derive(Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: S
             return Err(format!("two nodes are named `{}`", node.name));
         }
         let origin = Origin { span, frame: None };
-        ids.push(graph.add(Node { op, name: node.name.clone(), params: Vec::new(), origin }, &reads));
+        ids.push(graph.add(Node { op, name: node.name.clone(), params: Vec::new(), precision: Precision::F32, origin }, &reads));
     }
     for (name, i) in outputs {
         let id = *ids.get(*i).ok_or_else(|| format!("the output `{name}` is not a node"))?;

@@ -29,7 +29,7 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{SourceMap, Span};
 use crate::base::tensor::{DType, Tensor};
 use crate::check;
-use crate::ir::{Checked, Network, Preprocess};
+use crate::ir::{Checked, Network, Precisions, Preprocess};
 use crate::kernels::Isa;
 use crate::plan::{PlanOptions, Settings, WeightLayout};
 use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
@@ -45,7 +45,9 @@ const ALIGN: usize = 64;
 /// The alignment of the tensor and packed-weight sections, in bytes.
 const PAGE: usize = 4096;
 /// The version of the format.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
+/// The oldest version that is read, which artifacts of f32 networks are still written in: only version 6 has precisions.
+const OLDEST: u32 = 5;
 /// The version of the settings; settings of another version are ignored.
 const SETTINGS: u32 = 1;
 /// The maximum number of measured choices.
@@ -71,7 +73,7 @@ pub enum ArtifactError {
         path: PathBuf,
     },
     /// The artifact was written by an earlier or later version of resnetc.
-    #[error("`{}` is an artifact of version {found}; this resnetc reads version {VERSION}: compile the network again", path.display())]
+    #[error("`{}` is an artifact of version {found}; this resnetc reads versions {OLDEST} and {VERSION}: compile the network again", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -98,6 +100,9 @@ struct Header {
     outputs: Vec<(String, usize)>,
     preprocess: Option<Preprocess>,
     labels: Vec<String>,
+    /// Left out if all layers are f32.
+    #[serde(default, skip_serializing_if = "Precisions::is_f32")]
+    precision: Precisions,
     tensors: Vec<StoredTensor>,
     packs: Option<StoredPacks>,
     settings: Option<StoredSettings>,
@@ -212,7 +217,7 @@ fn open(path: &Path) -> Result<Opened, ArtifactError> {
     }
     let json = |e: serde_json::Error| damaged(&format!("its header cannot be read: {e}"));
     let Version { version } = serde_json::from_slice(text).map_err(json)?;
-    if version != VERSION {
+    if !(OLDEST..=VERSION).contains(&version) {
         return Err(ArtifactError::Version { path: path.to_path_buf(), found: version });
     }
     let header: Header = serde_json::from_slice(text).map_err(json)?;
@@ -330,6 +335,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         preprocess: header.preprocess,
         labels: header.labels,
         weights: None,
+        precision: header.precision,
         recipe: None,
     };
     let mut diags: Vec<Diagnostic> = Vec::new();

@@ -171,7 +171,8 @@ fn a_forged_header_is_an_error() {
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
     assert!(
-        forge("\"version\":5", "\"version\":4").contains("of version 4; this resnetc reads version 5: compile the network again")
+        forge("\"version\":5", "\"version\":4")
+            .contains("of version 4; this resnetc reads versions 5 and 6: compile the network again")
     );
     assert!(forge("\"op\":\"conv\"", "\"op\":\"bias-grad\"").contains("`bias-grad` is an operator that no source declares"));
     assert!(forge("\"groups\":1", "\"classes\":1").contains("`conv` has no `classes`"));

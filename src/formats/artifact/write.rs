@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ALIGN, ArtifactError, HEADER, Header, MAGIC, PAGE, VERSION, graph};
+use super::{ALIGN, ArtifactError, HEADER, Header, MAGIC, OLDEST, PAGE, VERSION, graph};
 use super::{StoredPack, StoredPacks, StoredSettings, StoredSource, StoredTensor, checksum};
 use crate::base::file::write_atomically;
 use crate::base::source::SourceMap;
 use crate::ir::Checked;
+use crate::passes;
 use crate::plan::Settings;
-use crate::runtime::{PackedWeights, ParamStore};
+use crate::runtime::{PackedWeights, ParamStore, lowered};
 
 /// The contents of an artifact.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,10 @@ pub struct Written {
 pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactError> {
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
     let Contents { checked, params, sources, packs, settings } = *contents;
+    let precision = &checked.network.precision;
+    let lowered = if precision.is_f32() { None } else { Some(lowered(&passes::inference(checked.canonical()), params)) };
+    let lowered = lowered.transpose().map_err(|error| damaged(error.to_string()))?;
+    let params = lowered.as_ref().unwrap_or(params);
     let (nodes, outputs) = graph::store(checked.graph()).map_err(damaged)?;
     let mut end = 0u64;
     let mut tensors = Vec::new();
@@ -79,7 +84,7 @@ pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactEr
         end = raw;
     }
     let header = Header {
-        version: VERSION,
+        version: if precision.is_f32() { OLDEST } else { VERSION },
         compiler: env!("CARGO_PKG_VERSION").to_string(),
         network: checked.network.name.clone(),
         sources: sources.files().map(|(_, f)| StoredSource { name: f.name.clone(), text: f.text.to_string() }).collect(),
@@ -87,6 +92,7 @@ pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactEr
         outputs,
         preprocess: checked.network.preprocess.clone(),
         labels: checked.network.labels.clone(),
+        precision: precision.clone(),
         tensors,
         packs: stored_packs,
         settings: settings.map(StoredSettings::new),

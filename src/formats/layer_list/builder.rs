@@ -7,7 +7,7 @@ use crate::base::source::Span;
 use crate::base::tensor::{Tensor, count};
 use crate::elaborate::MAX_NODES;
 use crate::elementwise::{Builder as Program, Register};
-use crate::ir::{Broadcast, Elementwise, Graph, Node, NodeId, Op, Origin, Shape, Value, infer_shape};
+use crate::ir::{Broadcast, Elementwise, Graph, Node, NodeId, Op, Origin, Precision, Shape, Value, infer_shape};
 
 /// The most characters of a name: a layer of a long name may yield many values.
 const MAX_NAME: usize = 200;
@@ -89,7 +89,7 @@ impl Builder {
         let name = self.names.fresh(if name.is_empty() { op.word().to_owned() } else { name });
         let origin = Origin { span: self.span, frame: None };
         let reads: Vec<Value> = operands.iter().map(|x| x.value).collect();
-        let value = self.graph.add(Node { op, name, params: Vec::new(), origin }, &reads).into();
+        let value = self.graph.add(Node { op, name, params: Vec::new(), precision: Precision::F32, origin }, &reads).into();
         Ok(Flow { value, sizes })
     }
 

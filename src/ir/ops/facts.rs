@@ -3,14 +3,14 @@
 //! Each fact has one default, so an operator appears here only where it differs. What every operator must state for itself is an
 //! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
 
-use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool};
+use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool, PoolKind, Reduction};
 use crate::ir::conv_transpose::ConvTranspose;
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::{FilterAxis, ParamRole};
 use crate::ir::rearrange::Rearrange;
-use crate::ir::upsample::{Target, Upsample};
+use crate::ir::upsample::{Interpolation, Target, Upsample};
 
 /// How many operands an operator takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,18 @@ impl Op {
             Op::Flatten => operands.first() == Some(result),
             Op::Slice(_) => operands.first() == Some(result),
             Op::Rearrange(rearrange) => operands.first() == Some(result) && keeps_order(rearrange, result),
+            _ => false,
+        }
+    }
+
+    /// Whether every element of its result is one of its operands', or 0: it needs no rounding if they need none.
+    pub fn moves_values(&self) -> bool {
+        match self {
+            Op::Concat | Op::GlobalMaxPool | Op::Flatten | Op::Dropout(_) | Op::Pad(_) | Op::Crop(_) | Op::Subsample(_) => true,
+            Op::Slice(_) | Op::Rearrange(_) | Op::OverChannels(Reduction::Max) => true,
+            Op::Pool(pool) => matches!(pool.kind, PoolKind::Max { .. }),
+            Op::Upsample(upsample) => matches!(upsample.mode, Interpolation::Nearest | Interpolation::NearestExact),
+            Op::Elementwise(function) => function.program.is_relu(),
             _ => false,
         }
     }

@@ -284,6 +284,7 @@ unsafe fn unary<S: Simd, const STREAM: bool>(op: Unary, s: &Strip) {
             Unary::Erf => chains!(s, |x| math::erf),
             Unary::Softplus => chains!(s, |x| math::softplus),
             Unary::Floor => each!(s, |x| S::floor(x)),
+            Unary::RoundBf16 => chains!(s, |x| math::round_bf16),
         }
     }
 }

@@ -98,7 +98,7 @@ fn bound(program: &Program) -> f64 {
             Unary::Expm1 | Unary::Log1p | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Softplus,
             _,
         )) => 2.0,
-        Some(Instruction::Unary(Unary::Neg | Unary::Abs | Unary::Floor, _))
+        Some(Instruction::Unary(Unary::Neg | Unary::Abs | Unary::Floor | Unary::RoundBf16, _))
         | Some(Instruction::Clamp { .. } | Instruction::Select { .. }) => 0.0,
         _ => 0.5,
     }
@@ -158,7 +158,10 @@ fn random(n: &mut Numbers, operands: usize, count: usize) -> Program {
         let [a, b, c, d] = [register(), register(), register(), register()];
         list.push(match n.below(8) {
             0 => Instruction::Constant(n.take(1)[0] * 4.0),
-            1 => Instruction::Unary([Unary::Neg, Unary::Abs, Unary::Square, Unary::Floor, Unary::Sqrt][n.below(5)], a),
+            1 => {
+                let ops = [Unary::Neg, Unary::Abs, Unary::Square, Unary::Floor, Unary::Sqrt, Unary::RoundBf16];
+                Instruction::Unary(ops[n.below(6)], a)
+            }
             2 => Instruction::Clamp { x: a, min: -2.0, max: 3.5 },
             3 => Instruction::Select { test: Comparison::ALL[n.below(6)], left: a, right: b, then: c, otherwise: d },
             // a ReLU, of a sum perhaps

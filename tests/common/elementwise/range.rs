@@ -245,7 +245,7 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
         Instruction::Constant(x) => Range::of(f64::from(x)),
         Instruction::Unary(op, x) => {
             let errors = match op {
-                Unary::Neg | Unary::Abs | Unary::Floor => None,
+                Unary::Neg | Unary::Abs | Unary::Floor | Unary::RoundBf16 => None,
                 Unary::Square | Unary::Sqrt => Some(0.5),
                 Unary::Exp | Unary::Log => Some(1.0),
                 // may be computed as one function of the softplus's argument
@@ -318,7 +318,7 @@ fn unary(op: Unary, x: Range) -> Range {
         Unary::Sqrt => x.increasing(0.0, |x| op.of(x)),
         Unary::Log => x.increasing(0.0, |x| op.of(x)),
         Unary::Log1p => x.increasing(-1.0, |x| op.of(x)),
-        Unary::Floor => {
+        Unary::Floor | Unary::RoundBf16 => {
             let floor = x.increasing(any, |x| op.of(x));
             Range { jumps: floor.jumps || floor.low != floor.high, ..floor }
         }

@@ -1,9 +1,10 @@
 //! Exports elementwise functions: as the ONNX operator that computes the same, or their programs as nodes.
 
 use super::super::activations::{Activation, limits};
-use super::super::proto::AttributeProto;
+use super::super::proto::{AttributeProto, DataType};
 use super::ExportError;
-use super::emit::{Emitter, float, text};
+use super::emit::{Emitter, float, int, text};
+use crate::base::tensor::DType;
 use crate::elementwise::{Binary, Comparison, Instruction, Program, Register, Unary};
 use crate::ir::{Broadcast, Elementwise, NodeId, ParamRole};
 
@@ -84,6 +85,11 @@ impl Nodes<'_, '_> {
         self.emitter.push(op, &name, inputs, Vec::new())
     }
 
+    fn cast(&mut self, to: DType, x: &str, is_last: bool) -> String {
+        let name = if is_last { self.name.to_owned() } else { format!("{}.cast", self.name) };
+        self.emitter.push("Cast", &name, &[x], vec![int("to", DataType::from(to) as usize)])
+    }
+
     fn constant(&mut self, value: f32) -> String {
         self.emitter.values(&format!("{}.constant", self.name), Vec::new(), vec![value])
     }
@@ -134,6 +140,10 @@ impl Nodes<'_, '_> {
             Unary::Erf => self.node("Erf", &[&x], is_last),
             Unary::Softplus => self.node("Softplus", &[&x], is_last),
             Unary::Floor => self.node("Floor", &[&x], is_last),
+            Unary::RoundBf16 => {
+                let rounded = self.cast(DType::BF16, &x, false);
+                self.cast(DType::F32, &rounded, is_last)
+            }
         }
     }
 

@@ -43,7 +43,8 @@ impl<'a> Emitter<'a> {
                 ParamSource::FoldedWeight { .. }
                 | ParamSource::FoldedBias { .. }
                 | ParamSource::Standardized { .. }
-                | ParamSource::Scaled { .. } => None,
+                | ParamSource::Scaled { .. }
+                | ParamSource::Bf16 { .. } => None,
             }));
         }
         Emitter { checked, params, opset, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
@@ -139,7 +140,8 @@ impl<'a> Emitter<'a> {
             ParamSource::FoldedWeight { .. }
             | ParamSource::FoldedBias { .. }
             | ParamSource::Standardized { .. }
-            | ParamSource::Scaled { .. } => self.fresh(&format!("{}.{}", node.name, role.suffix())),
+            | ParamSource::Scaled { .. }
+            | ParamSource::Bf16 { .. } => self.fresh(&format!("{}.{}", node.name, role.suffix())),
         };
         let values = self.params.evaluate(&param.source, &param.shape)?;
         let shape = param.shape.iter().copied().chain(std::iter::repeat_n(1, axes)).collect();

@@ -55,7 +55,9 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Standardize, Value, infer_shape};
+use crate::ir::{
+    Graph, Network, Node, NodeId, Op, Origin, Precision, Precisions, Preprocess, Shape, Standardize, Value, infer_shape,
+};
 use crate::runtime::ParamStore;
 use call::Call;
 use flow::Flow;
@@ -124,6 +126,7 @@ impl Imported {
             preprocess: self.preprocess(),
             labels: self.labels.clone(),
             weights: None,
+            precision: Precisions::default(),
             recipe: None,
         }
     }
@@ -483,7 +486,7 @@ impl<'a> Importer<'a> {
     fn push(&mut self, op: Op, name: String, reads: &[Value], shape: Shape) -> NodeId {
         let origin = Origin { span: self.span, frame: None };
         self.shapes.push(shape);
-        self.graph.add(Node { op, name, params: Vec::new(), origin }, reads)
+        self.graph.add(Node { op, name, params: Vec::new(), precision: Precision::F32, origin }, reads)
     }
 
     /// Whether an operand is only read here, under any of its names, so that the node that produces it may be changed.

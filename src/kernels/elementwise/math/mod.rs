@@ -28,6 +28,18 @@ pub(super) unsafe fn sigmoid_times<S: Arithmetic>(x: S::V, a: S::V) -> S::V {
     unsafe { S::div(a, S::add(S::splat(1.0), exp::<S>(S::neg(x)))) }
 }
 
+/// The nearest bf16, of two the even one: the upper half of the bits, rounded. NaN stays NaN.
+#[inline(always)]
+pub(super) unsafe fn round_bf16<S: Arithmetic>(x: S::V) -> S::V {
+    let bits = |bits: u32| f32::from_bits(bits);
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        let is_odd = S::and(S::shift_right::<16>(x), S::splat(bits(1)));
+        let above = S::int_add(S::int_add(x, S::splat(bits(0x7fff))), is_odd);
+        S::select(S::equals(x, x), S::and(above, S::splat(bits(0xffff_0000))), x)
+    }
+}
+
 /// `a * tanh(log(1 + e^x))`.
 #[inline(always)]
 pub(super) unsafe fn tanh_softplus_times<S: Arithmetic>(x: S::V, a: S::V) -> S::V {

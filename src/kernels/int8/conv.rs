@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use super::depthwise::{ExpandPairs, Row};
-use super::dot::{LANES, Limits};
+use super::dot::{LANES, Limits, Segment};
 use super::engine::{Engine, Instance, instance};
 use super::floats::{self, FloatStrip};
 use super::map::{Map, Quant, SLOT};
 use super::strip::{Copy, Expand, Geometry, Strip};
-use super::tile::{self, Finish, Segment, Tile};
+use super::tile::{self, Finish, Tile};
 use super::weights::{self, Input, Unsupported};
 use crate::kernels::aligned::LINE_BYTES;
 use crate::kernels::clamp::Clamp;

@@ -3,7 +3,7 @@
 use super::dot::LANES;
 use super::engine::{Engine, instance};
 use super::floats::{FloatStrip, Load, Store, gather, limits, scatter};
-use super::map::{IMAGE, Map, Quant, SLOT};
+use super::map::{Map, Quant, SLOT};
 use super::weights::Input;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::runs;
@@ -20,7 +20,7 @@ fn sizes(map: &Map) -> [usize; 4] {
 /// Rounds floats to a map of bytes or to an image.
 ///
 /// # Panics
-/// If a slice has the wrong length, an image more than four channels, or the processor lacks the instructions.
+/// If a slice has the wrong length, an image more than 64 channels, or the processor lacks the instructions.
 pub fn quantize(
     pool: &ThreadPool,
     engine: Engine,
@@ -34,7 +34,7 @@ pub fn quantize(
     assert_eq!(Some(x.len()), layout.len(sizes(map)), "input");
     let len = if input == Input::Image { map.image_len() } else { map.len() };
     assert_eq!(Some(out.len()), len, "output");
-    assert!(input == Input::Map || map.channels <= IMAGE, "an image of {} channels", map.channels);
+    assert!(input == Input::Map || map.channels <= SLOT, "an image of {} channels", map.channels);
     let store = instance::<Store>(engine);
     let limits = limits(to, [f32::NEG_INFINITY, f32::INFINITY]);
     let out = Disjoint::new(out);
@@ -57,10 +57,9 @@ pub fn quantize(
                 // SAFETY: the same, on the stack
                 unsafe { store(&Store { floats, pixels: pixels.len(), panels, bytes: slots.as_mut_ptr(), inverse, limits }) };
                 // SAFETY: pixels of this task only
-                let to = unsafe { out.slice(pixels.start * IMAGE, pixels.len() * IMAGE) };
-                for (to, from) in to.chunks_exact_mut(IMAGE).zip(slots.chunks_exact(SLOT)) {
-                    to[..map.channels].copy_from_slice(&from[..map.channels]);
-                    to[map.channels..].fill(0);
+                let to = unsafe { out.slice(pixels.start * map.channels, pixels.len() * map.channels) };
+                for (to, from) in to.chunks_exact_mut(map.channels).zip(slots.chunks_exact(SLOT)) {
+                    to.copy_from_slice(&from[..map.channels]);
                 }
             }
         }

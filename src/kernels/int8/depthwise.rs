@@ -4,8 +4,12 @@
 //! channels of other convolutions are.
 
 use super::dot::Dot;
+use super::dot::Segment;
 use super::engine::Loop;
-use super::tile::{Finish, Segment, finish};
+use super::tile::{Finish, finish};
+
+/// Pixels that share what is read of the weights.
+const PIXELS: usize = 4;
 
 /// Output pixels of a row, 16 channels of each.
 pub(super) struct Row {
@@ -31,20 +35,37 @@ impl Loop for Row {
     unsafe fn run<D: Dot>(r: &Self) {
         // SAFETY: guaranteed by the caller
         unsafe {
-            let start = D::load(r.start);
             let mut f = r.finish;
-            let sum = |pixel: usize| {
-                let x = r.x.add(pixel * r.step);
-                D::pairs(start, |element| x.add((*r.segments.add(element)).offset), r.pairs, r.weight)
-            };
-            for half in 0..r.pixels / 2 {
-                finish::<D, 1, 2, 1>(&[[[sum(2 * half)], [sum(2 * half + 1)]]], &f);
-                f.advance(2, 1);
+            let mut x = r.x;
+            for _ in 0..r.pixels / PIXELS {
+                pixels::<D, PIXELS>(r, x, &f);
+                f.advance(PIXELS, 1);
+                x = x.add(PIXELS * r.step);
             }
-            if r.pixels % 2 == 1 {
-                finish::<D, 1, 1, 1>(&[[[sum(r.pixels - 1)]]], &f);
+            for _ in 0..r.pixels % PIXELS {
+                pixels::<D, 1>(r, x, &f);
+                f.advance(1, 1);
+                x = x.add(r.step);
             }
         }
+    }
+}
+
+/// Computes some pixels.
+///
+/// # Safety
+/// As [`Loop::run`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+unsafe fn pixels<D: Dot, const P: usize>(r: &Row, x: *const u8, f: &Finish) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        let sums = D::pairs::<P>(D::load(r.start), x, r.step, r.segments, r.pairs, r.weight);
+        let mut tile = [[[sums[0]]; P]];
+        for p in 1..P {
+            tile[0][p] = [sums[p]];
+        }
+        finish::<D, 1, P, 1>(&tile, f);
     }
 }
 

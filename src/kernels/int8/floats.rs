@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::dot::{Dot, LANES, Limits};
 use super::engine::Loop;
-use super::map::{MOST, Quant, SLOT};
+use super::map::{Quant, SLOT};
+use super::tile::scaled;
 use crate::kernels::Layout;
 use crate::kernels::threads::Disjoint;
 
@@ -122,12 +123,10 @@ impl Loop for Store {
     unsafe fn run<D: Dot>(s: &Self) {
         // SAFETY: guaranteed by the caller
         unsafe {
-            let inverse = D::splat(s.inverse);
             for pixel in 0..s.pixels {
                 for panel in 0..s.panels {
                     let v = D::load_floats(s.floats.add((pixel * s.panels + panel) * LANES));
-                    let v = D::round(D::smaller(D::times(v, inverse), D::splat(MOST)));
-                    D::store_bytes(s.bytes.add(pixel * SLOT + panel * LANES), v, &s.limits);
+                    D::store_bytes(s.bytes.add(pixel * SLOT + panel * LANES), scaled::<D>(v, s.inverse), &s.limits);
                 }
             }
         }

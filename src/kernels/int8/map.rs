@@ -3,9 +3,6 @@
 /// Channels of a block, and bytes of its pixels: a cache line.
 pub const SLOT: usize = 64;
 
-/// Most channels of an image, and bytes of its pixels: see [`Map::image_len`].
-pub const IMAGE: usize = 4;
-
 /// The sizes of a value of bytes. It is stored as `[block of 64 channels][sample][row][column][channel within the block]`; the last
 /// block may have channels of any contents that no kernel looks at. A feature vector is a 1x1 map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,10 +41,9 @@ impl Map {
         self.places()?.checked_mul(self.channels.checked_next_multiple_of(SLOT)?)
     }
 
-    /// Bytes as an image of up to four channels, `[sample][row][column][4]`, whose unused channels are 0: what a first layer reads.
-    /// `None` if that overflows.
+    /// Bytes as an image of few channels, `[sample][row][column][channel]`, which a first layer reads. `None` if that overflows.
     pub fn image_len(&self) -> Option<usize> {
-        self.places()?.checked_mul(IMAGE)
+        self.places()?.checked_mul(self.channels)
     }
 
     fn places(&self) -> Option<usize> {
@@ -105,7 +101,7 @@ mod tests {
     #[test]
     fn sizes_that_overflow_have_no_length() {
         assert_eq!(Map::new([2, 65, 3, 5]).len(), Some(2 * 2 * 15 * 64));
-        assert_eq!(Map::new([2, 3, 3, 5]).image_len(), Some(2 * 15 * 4));
+        assert_eq!(Map::new([2, 3, 3, 5]).image_len(), Some(2 * 15 * 3));
         for sizes in [[usize::MAX, 2, 1, 1], [1, usize::MAX, 1, 1], [1, 64, usize::MAX / 2, 3], [usize::MAX / 4, 1, 1, 2]] {
             assert_eq!(Map::new(sizes).len(), None);
         }

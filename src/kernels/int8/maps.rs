@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::dot::{Dot, LANES, Limits};
 use super::engine::{Engine, Instance, Loop, instance};
 use super::floats;
-use super::map::{MOST, Map, Quant, SLOT};
+use super::map::{Map, Quant, SLOT};
+use super::tile::scaled;
 use crate::kernels::clamp::Clamp;
 use crate::kernels::nchwc::runs;
 use crate::kernels::threads::{Disjoint, ThreadPool};
@@ -155,27 +156,36 @@ impl Loop for Sum {
     unsafe fn run<D: Dot>(s: &Self) {
         // SAFETY: guaranteed by the caller
         unsafe {
-            let value = |at: usize| {
-                let a = D::minus(D::bytes(s.a.add(at)), D::splat(s.of_a.zero.into()));
-                let v = D::times(a, D::splat(s.of_a.scale));
-                if s.b.is_null() {
-                    return v;
-                }
-                let b = D::minus(D::bytes(s.b.add(at)), D::splat(s.of_b.zero.into()));
-                D::fused(b, D::splat(s.of_b.scale), v)
-            };
-            let byte = |at: usize| D::round(D::smaller(D::times(value(at), D::splat(s.inverse)), D::splat(MOST)));
             for i in 0..s.vectors / 2 {
                 let at = i * 2 * LANES;
+                let (one, two) = (value::<D>(s, at), value::<D>(s, at + LANES));
                 if s.floats.is_null() {
                     let to = [s.out.add(at), s.out.add(at + LANES)];
-                    D::store_two(to, [byte(at), byte(at + LANES)], &s.limits);
+                    D::store_two(to, [scaled::<D>(one, s.inverse), scaled::<D>(two, s.inverse)], &s.limits);
                 } else {
-                    D::store_floats(s.floats.add(at), value(at));
-                    D::store_floats(s.floats.add(at + LANES), value(at + LANES));
+                    D::store_floats(s.floats.add(at), one);
+                    D::store_floats(s.floats.add(at + LANES), two);
                 }
             }
         }
+    }
+}
+
+/// The values of 16 bytes.
+///
+/// # Safety
+/// As [`Loop::run`].
+#[inline(always)]
+unsafe fn value<D: Dot>(s: &Sum, at: usize) -> D::F {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        let a = D::minus(D::bytes(s.a.add(at)), D::splat(s.of_a.zero.into()));
+        let v = D::times(a, D::splat(s.of_a.scale));
+        if s.b.is_null() {
+            return v;
+        }
+        let b = D::minus(D::bytes(s.b.add(at)), D::splat(s.of_b.zero.into()));
+        D::fused(b, D::splat(s.of_b.scale), v)
     }
 }
 

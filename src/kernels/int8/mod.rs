@@ -6,8 +6,8 @@
 //! then the nearest byte (ties to even). So all processors, and any number of threads, compute the same bits.
 //!
 //! **Layout.** A [`Map`] is `[block of 64 channels][sample][row][column][64]`: the pixels of a block are cache lines, and 16 of them a
-//! tile of AMX. Samples stand inside blocks, so that small maps of a batch are one long row of pixels. An image is
-//! `[sample][row][column][4]`. Maps are dense; halos, orders of columns for strides, and 16-bit copies for AVX2 exist in
+//! tile of AMX. Samples stand inside blocks, so that small maps of a batch are one long row of pixels. An image of few channels is
+//! `[sample][row][column][channel]`. Maps are dense; halos, orders of columns for strides, and 16-bit copies for AVX2 exist in
 //! [strips](strip) only, which a thread copies to its scratch memory.
 //!
 //! **Instructions.** An [`Engine`] is what computes sums of products: AVX-512 VNNI, AVX-VNNI, AVX2, or plain Rust. Loop nests and
@@ -25,6 +25,7 @@ pub mod engine;
 mod floats;
 pub mod map;
 pub mod maps;
+pub mod peak;
 pub mod pool;
 mod strip;
 #[cfg(test)]
@@ -34,5 +35,5 @@ pub mod weights;
 
 pub use conv::{Conv, Operands, Output, Residual, Split};
 pub use engine::Engine;
-pub use map::{IMAGE, Map, Quant, SLOT};
+pub use map::{Map, Quant, SLOT};
 pub use weights::{Input, Unsupported};

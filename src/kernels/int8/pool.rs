@@ -4,7 +4,8 @@ use super::conv::Output;
 use super::dot::{Dot, LANES, Limits};
 use super::engine::{Engine, Loop, instance};
 use super::floats::{self, FloatStrip, scatter};
-use super::map::{MOST, Map, Quant, SLOT};
+use super::map::{Map, Quant, SLOT};
+use super::tile::scaled;
 use crate::kernels::nchwc::runs;
 use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::threads::{Disjoint, ThreadPool};
@@ -170,8 +171,7 @@ impl Loop for Average<'_> {
                 if a.out.is_null() {
                     D::store_floats(a.floats.add(at), v);
                 } else {
-                    let v = D::round(D::smaller(D::times(v, D::splat(a.inverse)), D::splat(MOST)));
-                    D::store_bytes(a.out.add(at), v, &a.limits);
+                    D::store_bytes(a.out.add(at), scaled::<D>(v, a.inverse), &a.limits);
                 }
             }
         }

@@ -4,10 +4,9 @@
 //! read for every output channel, which costs a hundredth of the arithmetic, and also widens bytes where products need 16 bits.
 //! What the copy must look like (a tile of AMX wants 16 neighbors of 64 bytes) then concerns no other kernel.
 
-use super::dot::Dot;
+use super::dot::{Dot, Segment};
 use super::engine::Loop;
-use super::map::{IMAGE, SLOT};
-use super::tile::Segment;
+use super::map::SLOT;
 use super::weights::{Input, in_blocks, taps};
 use crate::kernels::ConvShape;
 
@@ -175,7 +174,7 @@ impl Loop for Copy<'_> {
         // rows that no kernel element reads are skipped
         let apart = shape.stride[0] / g.step;
         let top = (strip.first * shape.stride[0]) as isize - shape.pad[0][0] as isize;
-        let slot = if g.input == Input::Image { IMAGE } else { SLOT };
+        let slot = if g.input == Input::Image { shape.channels } else { SLOT };
         for (sample, block) in (0..strip.samples).flat_map(|sample| (0..g.blocks).map(move |block| (sample, block))) {
             let plane = &c.x[(block * shape.batch + strip.sample + sample) * h * w * slot..][..h * w * slot];
             for row in 0..rows {
@@ -239,14 +238,18 @@ unsafe fn copy_row<D: Dot>(c: &Copy<'_>, row: &[u8], to: *mut u8) {
 #[inline(always)]
 unsafe fn image_row<D: Dot>(c: &Copy<'_>, row: &[u8], to: *mut u8) {
     let Copy { shape, geometry: g, .. } = *c;
-    let (w, left, stride, dilation) = (row.len() / IMAGE, shape.pad[1][0], shape.stride[1], shape.dilation[1]);
-    let (kw, extent) = (shape.kernel[1], (shape.kernel[1] - 1) * dilation + 1);
+    let (channels, left, stride, dilation) = (shape.channels, shape.pad[1][0], shape.stride[1], shape.dilation[1]);
+    let (kw, w) = (shape.kernel[1], row.len() / channels);
+    let extent = (kw - 1) * dilation + 1;
+    // whole vectors are faster; what follows is multiplied by no weight
+    let whole = (kw * channels).next_multiple_of(16);
     for column in 0..g.columns {
         let start = column * stride;
         // SAFETY: a pixel of this row
         let to = unsafe { to.add(column * g.pixel) };
         if dilation == 1 && start >= left && start - left + extent <= w {
-            let from = &row[(start - left) * IMAGE..][..kw * IMAGE];
+            let from = &row[(start - left) * channels..];
+            let from = &from[..if from.len() < whole { kw * channels } else { whole }];
             // SAFETY: at most 64 bytes, which a pixel has
             unsafe { D::widen(from.as_ptr(), from.len(), to) };
             continue;
@@ -255,10 +258,11 @@ unsafe fn image_row<D: Dot>(c: &Copy<'_>, row: &[u8], to: *mut u8) {
             let x = (start + k * dilation).wrapping_sub(left);
             // SAFETY: as above
             unsafe {
-                let to = to.add(k * IMAGE * D::WIDTH);
-                match row.get(x.wrapping_mul(IMAGE)..).filter(|_| x < w) {
-                    Some(from) => D::widen(from[..IMAGE].as_ptr(), IMAGE, to),
-                    None => pad::<D>(c.zero, to, IMAGE),
+                let to = to.add(k * channels * D::WIDTH);
+                if x < w {
+                    D::widen(row[x * channels..][..channels].as_ptr(), channels, to);
+                } else {
+                    pad::<D>(c.zero, to, channels);
                 }
             }
         }

@@ -1,24 +1,15 @@
 //! The micro-kernel: a tile of sums stays in registers over a depth of products, and is then stored as what the reader wants.
 //!
-//! A tile is `ROWS x P` pixels by `BLOCKS` panels of 16 output channels. A depth is a list of [segments](Segment): the channels of
+//! A tile is `ROWS x P` pixels by `BLOCKS` panels of 16 output channels. A depth is a list of [segments](super::dot::Segment): the channels of
 //! a block at a kernel element, four bytes of each pixel at a time. What follows a sum is the same for all instruction sets, in
 //! floats rounded one by one: scale and bias at once, residual, limits, zero point.
 //!
 //! A processor with tiles in hardware (AMX) needs its own loop over the segments: 16 pixels of 64 bytes are a tile of its left
 //! operand, and a panel's weights of a segment one of its right operand; the epilogue is the one below, on sums from memory.
 
-use super::dot::{Dot, LANES, Limits};
+use super::dot::{Dot, LANES, Limits, Segment};
 use super::engine::{Engine, Instance, Loop, instance};
 use super::map::{MOST, SLOT};
-
-/// Input channels at a kernel element: consecutive bytes of each pixel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// Bytes from the tile's first pixel.
-    pub offset: usize,
-    /// Steps of four bytes.
-    pub steps: usize,
-}
 
 /// What is done with complete sums.
 #[derive(Clone, Copy, Debug)]
@@ -99,12 +90,13 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize> Loop for Microkerne
             let (mut x, mut partial, mut end) = (t.x, t.sums, t.finish);
             for _ in 0..t.count {
                 let at = |r: usize, p: usize, b: usize| ((r * P + p) * BLOCKS + b) * LANES;
-                let mut sums = [[[D::load(if t.start.is_null() { partial } else { t.start }); BLOCKS]; P]; ROWS];
+                let resumes = t.start.is_null();
+                let from = if resumes { partial.cast_const() } else { t.start };
+                let mut sums = [[[D::load(from); BLOCKS]; P]; ROWS];
                 for r in 0..ROWS {
                     for p in 0..P {
                         for b in 0..BLOCKS {
-                            let from = if t.start.is_null() { partial.add(at(r, p, b)) } else { t.start.add(b * LANES) };
-                            sums[r][p][b] = D::load(from);
+                            sums[r][p][b] = D::load(from.wrapping_add(if resumes { at(r, p, b) } else { b * LANES }));
                         }
                     }
                 }
@@ -163,41 +155,73 @@ pub(super) unsafe fn finish<D: Dot, const ROWS: usize, const P: usize, const BLO
     unsafe {
         for b in 0..BLOCKS {
             let (scale, bias) = (D::load_floats(f.scale.add(b * LANES)), D::load_floats(f.bias.add(b * LANES)));
-            let inverse = D::splat(f.inverse);
-            let value = |r: usize, p: usize| {
-                let mut v = D::fused(D::float(sums[r][p][b]), scale, bias);
-                if !f.residual.is_null() {
-                    let residual = D::bytes(f.residual.add((r * f.row + p) * SLOT + b * LANES));
-                    v = D::fused(D::minus(residual, D::splat(f.residual_zero)), D::splat(f.residual_scale), v);
-                }
-                if !f.plus.is_null() {
-                    v = D::plus(v, D::load_floats(f.plus.add(((r * f.row + p) * BLOCKS + b) * LANES)));
-                }
-                v
-            };
-            if f.floats.is_null() {
-                let place = |r: usize, p: usize| f.bytes.add((r * f.row + p) * SLOT + b * LANES);
-                let byte = |r: usize, p: usize| D::round(D::smaller(D::times(value(r, p), inverse), D::splat(MOST)));
-                for r in 0..ROWS {
-                    for half in 0..P / 2 {
-                        let p = 2 * half;
-                        D::store_two([place(r, p), place(r, p + 1)], [byte(r, p), byte(r, p + 1)], &f.limits);
-                    }
-                    if P % 2 == 1 {
-                        D::store_bytes(place(r, P - 1), byte(r, P - 1), &f.limits);
+            for r in 0..ROWS {
+                // no closures, which would be compiled without the instructions
+                for half in 0..P / 2 {
+                    let (first, second) = (r * f.row + 2 * half, r * f.row + 2 * half + 1);
+                    let one = value::<D>(sums[r][2 * half][b], scale, bias, f, first * SLOT, (first * BLOCKS + b) * LANES, b);
+                    let two =
+                        value::<D>(sums[r][2 * half + 1][b], scale, bias, f, second * SLOT, (second * BLOCKS + b) * LANES, b);
+                    if f.floats.is_null() {
+                        let to = [f.bytes.add(first * SLOT + b * LANES), f.bytes.add(second * SLOT + b * LANES)];
+                        D::store_two(to, [scaled::<D>(one, f.inverse), scaled::<D>(two, f.inverse)], &f.limits);
+                    } else {
+                        D::store_floats(f.floats.add((first * BLOCKS + b) * LANES), limited::<D>(one, f.clamp));
+                        D::store_floats(f.floats.add((second * BLOCKS + b) * LANES), limited::<D>(two, f.clamp));
                     }
                 }
-            } else {
-                for r in 0..ROWS {
-                    for p in 0..P {
-                        let v = D::larger(D::splat(f.clamp[0]), value(r, p));
-                        let v = D::smaller(D::splat(f.clamp[1]), v);
-                        D::store_floats(f.floats.add(((r * f.row + p) * BLOCKS + b) * LANES), v);
+                if P % 2 == 1 {
+                    let last = r * f.row + P - 1;
+                    let one = value::<D>(sums[r][P - 1][b], scale, bias, f, last * SLOT, (last * BLOCKS + b) * LANES, b);
+                    if f.floats.is_null() {
+                        D::store_bytes(f.bytes.add(last * SLOT + b * LANES), scaled::<D>(one, f.inverse), &f.limits);
+                    } else {
+                        D::store_floats(f.floats.add((last * BLOCKS + b) * LANES), limited::<D>(one, f.clamp));
                     }
                 }
             }
         }
     }
+}
+
+/// What a sum stands for, and what is added to it: a byte at `slot` of panel `b`, or a float at `float`.
+///
+/// # Safety
+/// As [`Loop::run`].
+#[inline(always)]
+unsafe fn value<D: Dot>(sum: D::V, scale: D::F, bias: D::F, f: &Finish, slot: usize, float: usize, b: usize) -> D::F {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        let mut v = D::fused(D::float(sum), scale, bias);
+        if !f.residual.is_null() {
+            let residual = D::bytes(f.residual.add(slot + b * LANES));
+            v = D::fused(D::minus(residual, D::splat(f.residual_zero)), D::splat(f.residual_scale), v);
+        }
+        if !f.plus.is_null() {
+            v = D::plus(v, D::load_floats(f.plus.add(float)));
+        }
+        v
+    }
+}
+
+/// A value as an integer before the zero point is added.
+///
+/// # Safety
+/// As [`Loop::run`].
+#[inline(always)]
+pub(super) unsafe fn scaled<D: Dot>(value: D::F, inverse: f32) -> D::V {
+    // SAFETY: guaranteed by the caller
+    unsafe { D::round(D::smaller(D::times(value, D::splat(inverse)), D::splat(MOST))) }
+}
+
+/// A value within limits; NaN stays NaN.
+///
+/// # Safety
+/// As [`Loop::run`].
+#[inline(always)]
+unsafe fn limited<D: Dot>(value: D::F, [low, high]: [f32; 2]) -> D::F {
+    // SAFETY: guaranteed by the caller
+    unsafe { D::smaller(D::splat(high), D::larger(D::splat(low), value)) }
 }
 
 /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `panels` (1 or 2) of output channels. `None` if there is none of this size.

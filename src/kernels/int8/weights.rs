@@ -8,7 +8,7 @@
 use thiserror::Error;
 
 use super::dot::LANES;
-use super::map::{IMAGE, SLOT};
+use super::map::SLOT;
 use crate::kernels::ConvShape;
 
 /// Why a convolution cannot be computed in integers.
@@ -20,8 +20,8 @@ pub enum Unsupported {
     /// Sizes that contradict each other or overflow.
     #[error("the sizes of the convolution do not fit together")]
     Sizes,
-    /// An image has up to four channels, and is read by kernels of up to 16 columns without groups.
-    #[error("only a convolution of up to 4 channels and 16 columns without groups reads an image")]
+    /// A row of the kernel over an image's channels is at most 64 bytes, and there are no groups.
+    #[error("only a convolution without groups whose kernel has up to 64 columns times channels reads an image")]
     Image,
 }
 
@@ -41,7 +41,7 @@ pub fn check_terms(terms: usize) -> Result<(), Unsupported> {
 pub enum Input {
     /// A [map](super::Map::len).
     Map,
-    /// An [image](super::Map::image_len) of up to four channels.
+    /// An [image](super::Map::image_len). The columns of the kernel times the channels are at most 64.
     Image,
 }
 
@@ -116,10 +116,10 @@ pub(super) fn taps(shape: &ConvShape, input: Input) -> usize {
     }
 }
 
-/// The groups of four input channels that a panel reads; for an image, the columns of the kernel.
+/// The groups of four input channels that a panel reads; for an image, those of the columns of the kernel in turn.
 pub(super) fn quads(shape: &ConvShape, input: Input, panel: usize) -> std::ops::Range<usize> {
     if input == Input::Image {
-        return 0..shape.kernel[1];
+        return 0..(shape.kernel[1] * shape.channels).div_ceil(4);
     }
     let (filters, channels) = (shape.filters / shape.groups, shape.channels / shape.groups);
     let first = panel * LANES / filters;
@@ -168,12 +168,15 @@ pub fn pack(shape: &ConvShape, input: Input, weight: &[i8]) -> Vec<i8> {
         for (tap, quad) in order(shape, input, panel) {
             for (lane, byte) in (0..LANES).flat_map(|lane| (0..4).map(move |byte| (lane, byte))) {
                 let filter = panel * LANES + lane;
-                let (channel, element) = match input {
-                    Input::Map => (quad * 4 + byte, tap),
-                    Input::Image => (byte, tap * kw + quad),
+                let (channel, element, is_inside) = match input {
+                    Input::Map => (quad * 4 + byte, tap, true),
+                    Input::Image => {
+                        let column = (quad * 4 + byte) / channels;
+                        ((quad * 4 + byte) % channels, tap * kw + column, column < kw)
+                    }
                 };
                 let first = filter / filters * channels;
-                if filter < shape.filters && (first..first + channels).contains(&channel) {
+                if is_inside && filter < shape.filters && (first..first + channels).contains(&channel) {
                     packed[at] = weight[(filter * channels + channel - first) * kh * kw + element];
                 }
                 at += 1;
@@ -206,7 +209,7 @@ pub(super) fn check(shape: &ConvShape, input: Input) -> Result<(), Unsupported> 
     }
     let terms = (shape.channels / shape.groups).checked_mul(shape.kernel[0]).and_then(|n| n.checked_mul(shape.kernel[1]));
     check_terms(terms.unwrap_or(usize::MAX))?;
-    if input == Input::Image && (shape.channels > IMAGE || shape.kernel[1] * IMAGE > SLOT || shape.groups > 1) {
+    if input == Input::Image && (terms.is_none_or(|n| n / shape.kernel[0] > SLOT) || shape.groups > 1) {
         return Err(Unsupported::Image);
     }
     for axis in 0..2 {

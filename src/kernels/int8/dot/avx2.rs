@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dot, LANES, Limits};
+use super::{Dot, LANES, Limits, Segment};
 
 /// AVX2 with FMA.
 #[derive(Clone, Copy)]
@@ -21,6 +21,7 @@ pub(in crate::internal::kernels::int8) struct AvxVnni;
 macro_rules! vectors {
     () => {
         type V = [__m256i; 2];
+        type W = [__m256i; 2];
         type F = [__m256; 2];
         type X = __m256i;
 
@@ -40,7 +41,7 @@ macro_rules! vectors {
             unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
         }
         #[inline(always)]
-        unsafe fn weights(from: *const u8) -> Self::V {
+        unsafe fn weights(from: *const u8) -> Self::W {
             unsafe { Self::load(from.cast()) }
         }
         #[inline(always)]
@@ -133,12 +134,13 @@ macro_rules! vectors {
 
 // SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 impl Dot for Avx2 {
     const WIDTH: usize = 2;
     vectors!();
 
     #[inline(always)]
-    unsafe fn step(sums: Self::V, x: __m256i, w: Self::V) -> Self::V {
+    unsafe fn step(sums: Self::V, x: __m256i, w: Self::W) -> Self::V {
         unsafe { [_mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0])), _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]))] }
     }
     /// Two steps for each four channels: the first two, and the last two.
@@ -146,13 +148,14 @@ impl Dot for Avx2 {
     unsafe fn expand(from: *const i8, quads: usize, to: *mut u8) {
         unsafe {
             // each byte to the upper half of a word, to be shifted down with its sign
-            let pairs = |at: i8| {
-                let word = |byte: i8| [-1, byte];
-                let [a, b, c, d] = [0, 4, 8, 12].map(|channel| [word(channel + at), word(channel + at + 1)]);
-                let bytes: [[[i8; 2]; 2]; 4] = [a, b, c, d];
-                _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast()))
-            };
-            let (first, second) = (pairs(0), pairs(2));
+            let first = _mm256_setr_epi8(
+                -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1,
+                13,
+            );
+            let second = _mm256_setr_epi8(
+                -1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14,
+                -1, 15,
+            );
             for quad in 0..quads {
                 let (from, to) = (from.add(quad * 4 * LANES), to.add(quad * 8 * LANES));
                 for half in 0..2 {
@@ -168,18 +171,31 @@ impl Dot for Avx2 {
     /// The interleaved words of 16 channels are those of 0 to 3 and 8 to 11, then the others: so are the weights, and the sums
     /// until the end.
     #[inline(always)]
-    unsafe fn pairs(start: Self::V, x: impl Fn(usize) -> *const u8, pairs: usize, w: *const u8) -> Self::V {
+    unsafe fn pairs<const P: usize>(
+        start: Self::V,
+        x: *const u8,
+        pixel: usize,
+        segments: *const Segment,
+        pairs: usize,
+        w: *const u8,
+    ) -> [Self::V; P] {
         unsafe {
-            let mut sums = [_mm256_setzero_si256(); 2];
+            let mut sums = [[_mm256_setzero_si256(); 2]; P];
             for pair in 0..pairs {
-                let a = _mm256_loadu_si256(x(2 * pair).cast());
-                let b = _mm256_loadu_si256(x(2 * pair + 1).cast());
+                let (first, second) = ((*segments.add(2 * pair)).offset, (*segments.add(2 * pair + 1)).offset);
                 let w = Self::weights(w.add(pair * 4 * LANES));
-                sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), w[0]));
-                sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), w[1]));
+                for p in 0..P {
+                    let a = _mm256_loadu_si256(x.add(p * pixel + first).cast());
+                    let b = _mm256_loadu_si256(x.add(p * pixel + second).cast());
+                    sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), w[0]));
+                    sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), w[1]));
+                }
             }
-            let low = _mm256_permute2x128_si256::<0x20>(sums[0], sums[1]);
-            Self::add(start, [low, _mm256_permute2x128_si256::<0x31>(sums[0], sums[1])])
+            for p in 0..P {
+                let low = _mm256_permute2x128_si256::<0x20>(sums[p][0], sums[p][1]);
+                sums[p] = Self::add(start, [low, _mm256_permute2x128_si256::<0x31>(sums[p][0], sums[p][1])]);
+            }
+            sums
         }
     }
     #[inline(always)]
@@ -212,12 +228,13 @@ impl Dot for Avx2 {
 
 // SAFETY of every block: as above
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 impl Dot for AvxVnni {
     const WIDTH: usize = 1;
     vectors!();
 
     #[inline(always)]
-    unsafe fn step(sums: Self::V, x: __m256i, w: Self::V) -> Self::V {
+    unsafe fn step(sums: Self::V, x: __m256i, w: Self::W) -> Self::V {
         unsafe { [_mm256_dpbusd_avx_epi32(sums[0], x, w[0]), _mm256_dpbusd_avx_epi32(sums[1], x, w[1])] }
     }
     #[inline(always)]
@@ -225,15 +242,27 @@ impl Dot for AvxVnni {
         unsafe { std::ptr::copy_nonoverlapping(from.cast(), to, quads * 4 * LANES) }
     }
     #[inline(always)]
-    unsafe fn pairs(start: Self::V, x: impl Fn(usize) -> *const u8, pairs: usize, w: *const u8) -> Self::V {
+    unsafe fn pairs<const P: usize>(
+        start: Self::V,
+        x: *const u8,
+        pixel: usize,
+        segments: *const Segment,
+        pairs: usize,
+        w: *const u8,
+    ) -> [Self::V; P] {
         unsafe {
-            let mut sums = start;
+            let mut sums = [start; P];
             for pair in 0..pairs {
-                let [a, b] = [0, 1].map(|i| _mm_loadu_si128(x(2 * pair + i).cast()));
-                let x = [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)];
-                for half in 0..2 {
-                    let w = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add((2 * pair + half) * LANES).cast()));
-                    sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(_mm256_cvtepu8_epi16(x[half]), w));
+                let (first, second) = ((*segments.add(2 * pair)).offset, (*segments.add(2 * pair + 1)).offset);
+                let w = w.add(2 * pair * LANES).cast::<__m128i>();
+                let w = [_mm256_cvtepi8_epi16(_mm_loadu_si128(w)), _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add(1)))];
+                for p in 0..P {
+                    let a = _mm_loadu_si128(x.add(p * pixel + first).cast());
+                    let b = _mm_loadu_si128(x.add(p * pixel + second).cast());
+                    let low = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+                    let high = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+                    sums[p][0] = _mm256_add_epi32(sums[p][0], _mm256_madd_epi16(low, w[0]));
+                    sums[p][1] = _mm256_add_epi32(sums[p][1], _mm256_madd_epi16(high, w[1]));
                 }
             }
             sums

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dot, LANES, Limits};
+use super::{Dot, LANES, Limits, Segment};
 
 /// AVX-512 (F and BW) with VNNI.
 #[derive(Clone, Copy)]
@@ -10,9 +10,11 @@ pub(in crate::internal::kernels::int8) struct Avx512Vnni;
 
 // SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 impl Dot for Avx512Vnni {
     const WIDTH: usize = 1;
     type V = __m512i;
+    type W = __m512i;
     type F = __m512;
     type X = __m512i;
 
@@ -45,13 +47,25 @@ impl Dot for Avx512Vnni {
         unsafe { std::ptr::copy_nonoverlapping(from.cast(), to, quads * 4 * LANES) }
     }
     #[inline(always)]
-    unsafe fn pairs(start: __m512i, x: impl Fn(usize) -> *const u8, pairs: usize, w: *const u8) -> __m512i {
+    unsafe fn pairs<const P: usize>(
+        start: __m512i,
+        x: *const u8,
+        pixel: usize,
+        segments: *const Segment,
+        pairs: usize,
+        w: *const u8,
+    ) -> [__m512i; P] {
         unsafe {
-            let mut sums = start;
+            let mut sums = [start; P];
             for pair in 0..pairs {
-                let [a, b] = [0, 1].map(|i| _mm512_cvtepu8_epi32(_mm_loadu_si128(x(2 * pair + i).cast())));
+                let (first, second) = ((*segments.add(2 * pair)).offset, (*segments.add(2 * pair + 1)).offset);
                 let w = _mm512_cvtepi8_epi16(_mm256_loadu_si256(w.add(pair * 2 * LANES).cast()));
-                sums = _mm512_add_epi32(sums, _mm512_madd_epi16(_mm512_or_si512(a, _mm512_slli_epi32::<16>(b)), w));
+                for p in 0..P {
+                    let a = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.add(p * pixel + first).cast()));
+                    let b = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.add(p * pixel + second).cast()));
+                    let x = _mm512_or_si512(a, _mm512_slli_epi32::<16>(b));
+                    sums[p] = _mm512_add_epi32(sums[p], _mm512_madd_epi16(x, w));
+                }
             }
             sums
         }

@@ -12,6 +12,15 @@ pub(super) mod portable;
 /// Output channels of a panel of weights, and values per vector.
 pub(super) const LANES: usize = 16;
 
+/// Input channels at a kernel element: consecutive bytes of each pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Bytes from the tile's first pixel.
+    pub offset: usize,
+    /// Steps of four bytes.
+    pub steps: usize,
+}
+
 /// What the loop nests need of an instruction set.
 ///
 /// A strip of activations holds each of them in [`Dot::WIDTH`] bytes. A step takes four bytes of a pixel, which are four or two
@@ -26,6 +35,8 @@ pub(super) trait Dot: Copy + 'static {
     const WIDTH: usize;
     /// 16 integers.
     type V: Copy;
+    /// 64 bytes of weights.
+    type W: Copy;
     /// 16 floats.
     type F: Copy;
     /// Four bytes of a pixel, as often as a step needs them.
@@ -35,15 +46,23 @@ pub(super) trait Dot: Copy + 'static {
     unsafe fn store(to: *mut i32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// 64 bytes of weights.
-    unsafe fn weights(from: *const u8) -> Self::V;
+    unsafe fn weights(from: *const u8) -> Self::W;
     /// Four bytes of a pixel.
     unsafe fn pixel(from: *const u8) -> Self::X;
     /// Adds the products of a step to the sums.
-    unsafe fn step(sums: Self::V, x: Self::X, w: Self::V) -> Self::V;
+    unsafe fn step(sums: Self::V, x: Self::X, w: Self::W) -> Self::V;
     /// Makes `quads` steps of packed weights, 64 bytes each, those of a strip: as they are if `WIDTH` is 1.
     unsafe fn expand(from: *const i8, quads: usize, to: *mut u8);
-    /// The sums of `start` and the products of 16 channels of `pairs` pairs of kernel elements, which are at `x(element)`.
-    unsafe fn pairs(start: Self::V, x: impl Fn(usize) -> *const u8, pairs: usize, w: *const u8) -> Self::V;
+    /// For pixels that are `pixel` bytes apart, the sums of `start` and the products of 16 channels of `pairs` pairs of kernel
+    /// elements, which are at the offsets of the segments.
+    unsafe fn pairs<const P: usize>(
+        start: Self::V,
+        x: *const u8,
+        pixel: usize,
+        segments: *const Segment,
+        pairs: usize,
+        w: *const u8,
+    ) -> [Self::V; P];
     /// Makes the weights of pairs of kernel elements, `[pair][16][2]`, those of [`Dot::pairs`]: as they are if `WIDTH` is 1, else
     /// 64 bytes for each pair.
     unsafe fn expand_pairs(from: *const i8, pairs: usize, to: *mut u8);

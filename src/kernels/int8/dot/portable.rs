@@ -2,22 +2,26 @@
 
 use std::array::from_fn;
 
-use super::{Dot, LANES, Limits};
+use super::{Dot, LANES, Limits, Segment};
 
 /// Arrays, which the compiler vectorizes where it can.
 #[derive(Clone, Copy)]
 pub(in crate::internal::kernels::int8) struct Portable;
 
 type V = [i32; LANES];
+/// The first two weights of each four, and the last two: SSE2 and others multiply pairs of 16 bits.
+type W = [[i16; 2 * LANES]; 2];
 type F = [f32; LANES];
 
 // SAFETY of every block: the trait's contract; pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+#[allow(clippy::needless_range_loop, reason = "as in the other implementations")]
 impl Dot for Portable {
     const WIDTH: usize = 1;
     type V = V;
     type F = F;
-    type X = [u8; 4];
+    type W = W;
+    type X = [i16; 4];
 
     #[inline(always)]
     unsafe fn load(from: *const i32) -> V {
@@ -32,31 +36,54 @@ impl Dot for Portable {
         from_fn(|i| a[i] + b[i])
     }
     #[inline(always)]
-    unsafe fn weights(from: *const u8) -> V {
-        unsafe { Self::load(from.cast()) }
+    unsafe fn weights(from: *const u8) -> W {
+        let bytes = unsafe { from.cast::<[[i8; 4]; LANES]>().read_unaligned() };
+        let mut w = [[0; 2 * LANES]; 2];
+        for (i, bytes) in bytes.iter().enumerate() {
+            for k in 0..4 {
+                w[k / 2][2 * i + k % 2] = bytes[k].into();
+            }
+        }
+        w
     }
     #[inline(always)]
-    unsafe fn pixel(from: *const u8) -> [u8; 4] {
-        unsafe { from.cast::<[u8; 4]>().read_unaligned() }
+    unsafe fn pixel(from: *const u8) -> [i16; 4] {
+        unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(i16::from)
     }
     #[inline(always)]
-    unsafe fn step(sums: V, x: [u8; 4], w: V) -> V {
-        from_fn(|i| {
-            let products = x.iter().zip(w[i].to_ne_bytes()).map(|(&x, w)| i32::from(x) * i32::from(w.cast_signed()));
-            sums[i] + products.sum::<i32>()
-        })
+    unsafe fn step(sums: V, x: [i16; 4], w: W) -> V {
+        let mut out = sums;
+        for pair in 0..2 {
+            let [a, b] = [x[2 * pair], x[2 * pair + 1]].map(i32::from);
+            for i in 0..LANES {
+                out[i] += a * i32::from(w[pair][2 * i]) + b * i32::from(w[pair][2 * i + 1]);
+            }
+        }
+        out
     }
     #[inline(always)]
     unsafe fn expand(from: *const i8, quads: usize, to: *mut u8) {
         unsafe { std::ptr::copy_nonoverlapping(from.cast(), to, quads * 4 * LANES) }
     }
     #[inline(always)]
-    unsafe fn pairs(start: V, x: impl Fn(usize) -> *const u8, pairs: usize, w: *const u8) -> V {
-        let mut sums = start;
+    unsafe fn pairs<const P: usize>(
+        start: V,
+        x: *const u8,
+        pixel: usize,
+        segments: *const Segment,
+        pairs: usize,
+        w: *const u8,
+    ) -> [V; P] {
+        let mut sums = [start; P];
         for pair in 0..pairs {
-            let [a, b] = [0, 1].map(|i| unsafe { x(2 * pair + i).cast::<[u8; LANES]>().read_unaligned() }.map(i32::from));
             let w = unsafe { w.add(pair * 2 * LANES).cast::<[[i8; 2]; LANES]>().read_unaligned() };
-            sums = from_fn(|i| sums[i] + a[i] * i32::from(w[i][0]) + b[i] * i32::from(w[i][1]));
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let [a, b] = [0, 1].map(|i| {
+                    let from = unsafe { x.add(p * pixel + (*segments.add(2 * pair + i)).offset) };
+                    unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(i32::from)
+                });
+                *sums = from_fn(|i| sums[i] + a[i] * i32::from(w[i][0]) + b[i] * i32::from(w[i][1]));
+            }
         }
         sums
     }

@@ -152,7 +152,10 @@ fn random(numbers: &mut Numbers, kind: usize) -> (ConvShape, Input) {
             groups = 2 + numbers.below(150);
             (channels, filters) = (groups, groups);
         }
-        5 => (input, channels, kernel) = (Input::Image, 1 + numbers.below(4), [1 + numbers.below(8), 1 + numbers.below(9)]),
+        5 => {
+            (input, channels) = (Input::Image, 1 + numbers.below(6));
+            kernel = [1 + numbers.below(8), 1 + numbers.below((64 / channels).min(9))];
+        }
         // a linear layer
         6 => {
             (kernel, stride, pad, batch) = ([1, 1], [1, 1], [[0; 2]; 2], 1 + numbers.below(9));

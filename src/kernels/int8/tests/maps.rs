@@ -1,6 +1,6 @@
 //! Conversions, pooling, and what is done element by element.
 
-use super::super::{IMAGE, Input, Map, Output, Quant, convert, maps, pool};
+use super::super::{Input, Map, Output, Quant, convert, maps, pool};
 use super::{bytes, engines, plain, quant, stored};
 use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::reference::{self, Numbers, activations, blocked};
@@ -28,7 +28,7 @@ fn floats_become_bytes_and_bytes_floats() {
     let mut numbers = Numbers::new(2);
     for round in 0..40 {
         let image = round % 4 == 0;
-        let map = map(&mut numbers, if image { IMAGE } else { 150 });
+        let map = map(&mut numbers, if image { 6 } else { 150 });
         let q = quant(&mut numbers, 0.01);
         let values = numbers.take(map.batch * map.channels * map.pixels());
         let pool = ThreadPool::new(1 + round % 3).unwrap();

@@ -3,7 +3,7 @@
 mod conv;
 mod maps;
 
-use super::map::{IMAGE, Map, Quant, SLOT};
+use super::map::{Map, Quant, SLOT};
 use super::{Engine, Input};
 use crate::kernels::reference::Numbers;
 
@@ -41,7 +41,7 @@ fn stored(values: &[u8], map: &Map, input: Input) -> Vec<u8> {
         let at = sample * pixels + pixel;
         stored[match input {
             Input::Map => place(map, sample, channel, pixel),
-            Input::Image => at * IMAGE + channel,
+            Input::Image => at * channels + channel,
         }] = v;
     }
     stored

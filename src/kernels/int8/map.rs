@@ -37,6 +37,7 @@ impl Map {
     }
 
     /// Bytes; `None` if that overflows.
+    #[allow(clippy::len_without_is_empty, reason = "a length that is asked for to allocate memory")]
     pub fn len(&self) -> Option<usize> {
         self.places()?.checked_mul(self.channels.checked_next_multiple_of(SLOT)?)
     }

@@ -7,9 +7,9 @@ use super::map::{Map, Quant, SLOT};
 use super::{Engine, Input};
 use crate::kernels::reference::Numbers;
 
-/// The engines that this machine has.
+/// The engines that this machine has, and the tiles and loop nests of those that it lacks, emulated.
 fn engines() -> impl Iterator<Item = Engine> {
-    Engine::ALL.into_iter().filter(|engine| engine.is_available())
+    Engine::ALL.into_iter().filter(|engine| engine.is_available() || engine.width() == 1)
 }
 
 /// Random bytes; often the smallest and the largest.

@@ -97,10 +97,13 @@ impl Unresolved {
         for (name, span, precision) in self.named {
             match labels.nodes(&name) {
                 Ok(found) => layers.extend(found.into_iter().map(|name| (name, precision))),
-                Err(near) => {
+                Err(unknown) => {
                     let message = format!("the network has no layer or stage `{name}`");
                     let mut diag = Diagnostic::error(codes::UNKNOWN_LABEL, message, span, "named here");
-                    let near = near.or_else(|| nearest(&name, [DEFAULT]).map(str::to_owned));
+                    if let Some(list) = unknown.list() {
+                        diag = diag.note(list);
+                    }
+                    let near = unknown.near.or_else(|| nearest(&name, [DEFAULT]).map(str::to_owned));
                     if let Some(near) = near {
                         diag = diag.fix(format!("did you mean `{near}`?"), span, near);
                     }

@@ -85,7 +85,7 @@ pub fn gflops(pool: &ThreadPool, isa: Isa) -> f64 {
 }
 
 /// Operations per second in the best run of a job that does `flops` operations on each thread.
-fn best(pool: &ThreadPool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
+pub(super) fn best(pool: &ThreadPool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
     let shortest = (0..RUNS)
         .map(|_| {
             let start = Instant::now();

@@ -56,6 +56,25 @@ fn an_unknown_instruction_set_is_refused() {
     assert!(err.contains("sse9") && err.contains("portable, avx2, avx512, neon"), "{err}");
 }
 
+#[test]
+fn extensions_are_taken_or_refused_with_what_to_write() {
+    let bench = ["bench", "models/cifar.resnet", "--network", "resnet20", "--runs", "1"];
+    for chosen in ["-vnni", "portable,-amx,-bf16", ""] {
+        let (code, err) = run(chosen, &bench);
+        assert_eq!(code, 0, "{chosen}: {err}");
+    }
+    for (chosen, needed) in [
+        ("portable,+vnni", "vnni is not available on this processor with portable: leave out `+vnni`"),
+        ("vnni", "write `+vnni` or `-vnni`"),
+        ("-vnmi", "vnni, bf16, amx"),
+        ("-amx,+amx", "given twice"),
+        ("-amx,portable", "stands first"),
+    ] {
+        let (code, err) = run(chosen, &bench);
+        assert!(code == 1 && err.contains(needed), "{chosen}: {err}");
+    }
+}
+
 /// On a processor without AVX-512, emulated: what is chosen there is AVX2, and needs no instruction beyond it.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

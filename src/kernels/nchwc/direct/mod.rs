@@ -10,10 +10,8 @@
 //! over the channels of both, and are computed as one: the output of a strip stays in cache in between.
 
 mod strip;
-mod tiles;
 
 use self::strip::{Geometry, MAX_ELEMENTS, Strip, copy_strip, offsets};
-use self::tiles::StripTiles;
 
 use super::pack::Panels;
 use super::vector;
@@ -23,6 +21,7 @@ use crate::kernels::elementwise::apply;
 use crate::kernels::isa::{Isa, VectorIsa};
 use crate::kernels::microkernel::{self, Tile};
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
+use crate::kernels::tiles::StripTiles;
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
 /// How the work is split.
@@ -314,7 +313,7 @@ impl Job<'_> {
         let kernel_offsets = source.offsets();
         // if the strip is flat, pixels are counted as in a single row
         let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
-        let strip_tiles = StripTiles::new(g, strip, self.line, microkernel::widest(self.isa));
+        let strip_tiles = StripTiles::new(g.lines_of(strip, self.line), microkernel::widest(self.isa));
         let tiles = strip_tiles.tiles() * strip.samples;
         // the last tiles prefetch the next panel: enough of them that memory can keep up
         let visits = pass.blocks.len() * kernel_offsets.len();

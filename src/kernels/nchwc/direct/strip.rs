@@ -51,6 +51,16 @@ impl Geometry {
         (rows - 1) * self.step + (shape.kernel[0] - 1) * shape.dilation[0] + 1
     }
 
+    /// Rows of pixels of a strip and their width: what is contiguous is one row. `line` counts the pixels of a row of the strip if
+    /// pointwise.
+    pub fn lines_of(&self, strip: Strip, line: usize) -> [usize; 2] {
+        match self {
+            Geometry { pointwise: true, .. } => [1, strip.count * line],
+            Geometry { flat: true, .. } => [1, strip.count * self.width],
+            _ => [strip.count, self.width],
+        }
+    }
+
     /// Floats of a strip per sample.
     pub fn strip(&self, shape: &ConvShape, rows: usize) -> usize {
         if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }

@@ -1,6 +1,4 @@
-//! How a strip is split into tiles.
-
-use super::strip::{Geometry, Strip};
+//! How the pixels of a strip are split into tiles.
 
 /// Tiles of the same size within a strip, each to the right of the one before.
 pub(super) struct TileRun {
@@ -29,12 +27,8 @@ pub(super) struct StripTiles {
 }
 
 impl StripTiles {
-    pub fn new(g: &Geometry, strip: Strip, line: usize, most: usize) -> StripTiles {
-        let (lines, width) = match g {
-            Geometry { pointwise: true, .. } => (1, strip.count * line),
-            Geometry { flat: true, .. } => (1, strip.count * g.width),
-            _ => (strip.count, g.width),
-        };
+    /// For `lines` rows of `width` pixels, and tiles of at most `most`.
+    pub fn new([lines, width]: [usize; 2], most: usize) -> StripTiles {
         let across = width.div_ceil(most);
         let two = (most.div_ceil(4)..=most / 2).contains(&width);
         StripTiles { lines, width, across, pixels: width / across, two, row: 0, column: 0 }

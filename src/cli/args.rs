@@ -107,7 +107,7 @@ impl Planning {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(super) struct PrecisionArgs {
     /// Precision of all layers that the source does not name itself [default: that of the source, or f32]
-    #[arg(long, value_name = "f32|bf16|int8", value_parser = parse_precision)]
+    #[arg(long, value_name = "f32|bf16", value_parser = parse_precision)]
     pub precision: Option<Precision>,
 }
 

@@ -20,10 +20,8 @@ pub enum ParamError {
         /// Its full name.
         name: String,
     },
-    /// A layer is int8, and nothing says which values it has.
-    #[error(
-        "`{name}` is int8, which needs the range of its values: `resnetc compile --precision int8 --calibrate DATA` measures it"
-    )]
+    /// A layer is int8.
+    #[error("`{name}` is int8, in which no layer can run yet: choose bf16 or f32")]
     Uncalibrated {
         /// The layer.
         name: String,

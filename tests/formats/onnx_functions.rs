@@ -100,7 +100,7 @@ fn chains_of_exporters_are_functions() {
 fn local_response_normalization_comes_in() {
     let (x, y) = (array("lrn.x.npy"), array("lrn.y.npy"));
     let imported = open(&fixture("lrn.onnx")).unwrap();
-    let found = interp::run(&checked(&imported).canonical(), &imported.params(), &[("x", x.view())]).unwrap();
+    let found = interp::run(&checked(&imported).canonical(), &imported.params(), &[("input", x.view())]).unwrap();
     let differs = far(found.main(), &y);
     assert!(differs < 2e-6, "{differs}");
     source_is_the_same(&imported, &x, &y);

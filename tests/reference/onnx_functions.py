@@ -108,8 +108,8 @@ def lrn():
         return x / (bias + alpha / size * sums) ** beta
 
     info = lambda name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 7, 3, 4])
-    nodes = [onnx.helper.make_node("LRN", ["x"], ["h"], size=3), onnx.helper.make_node("LRN", ["h"], ["y"], size=4, alpha=0.9, beta=0.6, bias=2.0)]
-    graph = onnx.helper.make_graph(nodes, "lrn", [info("x")], [info("y")])
+    nodes = [onnx.helper.make_node("LRN", ["input"], ["h"], size=3), onnx.helper.make_node("LRN", ["h"], ["y"], size=4, alpha=0.9, beta=0.6, bias=2.0)]
+    graph = onnx.helper.make_graph(nodes, "lrn", [info("input")], [info("y")])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, FOLDER / "lrn.onnx")

@@ -1,6 +1,6 @@
 //! Convolution and linear layers in integers.
 //!
-//! A task is a [strip](super::strip) of the output and a share of its channels; within it, the weights of each panel are applied to
+//! A task is a strip (`strip.rs`) of the output and a share of its channels; within it, the weights of each panel are applied to
 //! the whole strip. On AVX2 they are widened to 16 bits first, in slices that stay in the L1 cache, and sums over a part of the depth
 //! wait in memory: integers do not depend on the order.
 

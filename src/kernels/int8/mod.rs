@@ -8,7 +8,7 @@
 //! **Layout.** A [`Map`] is `[block of 64 channels][sample][row][column][64]`: the pixels of a block are cache lines, and 16 of them a
 //! tile of AMX. Samples stand inside blocks, so that small maps of a batch are one long row of pixels. An image of few channels is
 //! `[sample][row][column][channel]`. Maps are dense; halos, orders of columns for strides, and 16-bit copies for AVX2 exist in
-//! [strips](strip) only, which a thread copies to its scratch memory.
+//! strips (`strip.rs`) only, which a thread copies to its scratch memory.
 //!
 //! **Instructions.** An [`Engine`] is what computes sums of products: AVX-512 VNNI, AVX-VNNI, AVX2, or plain Rust. Loop nests and
 //! epilogues are written once over the trait of `dot`; weights are [packed](weights::pack) in one order for all.

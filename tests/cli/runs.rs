@@ -86,6 +86,10 @@ fn tensors_are_renamed_where_weights_are_read() {
     check(&["--rename", "5=layer1"]).refused("none is `5` or begins with `5.`");
     check(&["--rename", "4=layer2"]).refused("`layer2.0.bn1.bias` after `--rename`: `4.0.bn1.bias` and `layer2.0.bn1.bias`");
     assert_eq!(check(&["--rename", "4"]).code, 2);
+    // a further network of an ensemble has its own names
+    let further = format!("{tiny}={weights}");
+    resnetc(&[&["eval", &tiny, "--data", &place.arg("data"), "--weights", &other, "--ensemble", &further][..], &both].concat())
+        .fine();
     let random = resnetc(&["compile", &tiny, "--weights", "init", "-o", &place.arg("never.rnx"), "--rename", "a=b"]);
     assert!(random.code == 2 && random.err.contains("the weights are random"), "{}", random.err);
     // a run keeps them

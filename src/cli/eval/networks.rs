@@ -40,6 +40,7 @@ fn further(first: &ModelArgs, named: &Named) -> ModelArgs {
     args.file.clone_from(&named.file);
     args.select.network.clone_from(&named.network);
     args.select.set.clear();
+    args.renames.rename.clear();
     args.weights.clone_from(&named.weights);
     args
 }

@@ -50,6 +50,7 @@ const SIGNATURES: &[(&[u8], &str)] = &[
 const NUMPY: &[u8] = b"\x93NUMPY";
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 
+#[cfg(feature = "onnx")]
 const TENSORFLOW_MODEL: &str = "is a TensorFlow file, not an ONNX file: convert it first, for example with tf2onnx";
 
 const IMAGE: &str =

@@ -92,7 +92,7 @@ impl Tensors {
             let of = optimized(name).filter(|_| !new.contains_key(*name))?;
             Some(((*name).to_owned(), format!("{}{}", name.strip_suffix(of)?, new.get(of)?)))
         };
-        let states: Vec<(String, String)> = names.iter().filter_map(|name| state(name)).collect();
+        let states: Vec<(String, String)> = names.iter().filter_map(state).collect();
         new.extend(states);
         let of = |old: String| new.get(&old).cloned().unwrap_or(old);
         self.list = self.list.into_iter().map(|(name, tensor)| (of(name), tensor)).collect();

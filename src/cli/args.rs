@@ -122,7 +122,7 @@ impl PrecisionArgs {
 }
 
 fn parse_precision(text: &str) -> Result<Precision, String> {
-    Precision::named(text).ok_or_else(|| "expected f32, bf16 or int8".to_string())
+    Precision::named(text).ok_or_else(|| "expected f32 or bf16".to_string())
 }
 
 /// A factor, in hundredths.
